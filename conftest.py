@@ -1,0 +1,16 @@
+"""For tests and doctests alike: shapes and types enforced inside the friendly checks, and a cache of our own."""
+
+import os
+import tempfile
+
+os.environ.setdefault("LABKIT_TYPECHECK", "1")
+os.environ.setdefault("LABKIT_HOME", tempfile.mkdtemp(prefix="labkit-test-"))
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seeded(doctest_namespace):
+    torch.manual_seed(0)
+    doctest_namespace["torch"] = torch

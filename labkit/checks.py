@@ -1,0 +1,208 @@
+"""Arguments are checked by their names and by the shapes in the signature, so that no objective starts with checks.
+
+`Checker(fn)` reads the annotations of `fn` once: `Float[Tensor, "n d"]` says that an argument is a floating tensor with
+two dimensions, and that every other `n` and `d` of the call has the same size. What comes out of `Checker.bind` is safe to
+compute with: half precision has become float32.
+"""
+
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import AbstractArray, Float
+from torch import Tensor
+
+Scalar = int | float | Float[Tensor, ""]
+Reduction = Literal["mean", "sum", "none"]
+
+# What a number may be, by name, in interval notation; an entry can say otherwise (`ranges={"alpha": "[0, inf)"}`).
+RANGES = {
+    "temperature": "(0, inf)",
+    "beta": "(0, inf)",
+    "t": "(0, inf)",
+    "alpha": "(0, inf)",
+    "sigma": "(0, inf)",
+    "weight": "[0, inf)",
+    "tau_plus": "[0, 1)",
+    "label_smoothing": "[0, 0.5)",
+    "lambda_": "[0, inf)",
+    "sft": "[0, inf)",
+    "epsilon": "(0, inf)",
+    "level": "(0, 1)",
+    "block_size": "[1, inf)",
+    "k": "[1, inf)",
+    "iterations": "[1, inf)",
+    "chosen_lengths": "(0, inf)",
+    "rejected_lengths": "(0, inf)",
+}
+HINTS = {
+    "temperature": "0.07 to 0.5 is usual",
+    "beta": "0.01 to 0.5 is usual with a reference",
+    "label_smoothing": "above one half the labels would be wrong more often than right: swap them instead",
+    "chosen_lengths": "count the response tokens",
+    "rejected_lengths": "count the response tokens",
+}
+# The arguments whose direction alone matters: they are L2-normalised inside, so a row of zeros has no meaning.
+DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negatives", "p1", "p2"}
+
+
+class Interval:
+    """`Interval("[0, 0.5)")` holds 0 and 0.49 but not 0.5; prints as people say it."""
+
+    def __init__(self, text: str):
+        low, high = text[1:-1].split(",")
+        self.low, self.high, self.text = float(low), float(high), text
+
+    def holds(self, value: float) -> bool:
+        above = value >= self.low if self.text[0] == "[" else value > self.low
+        below = value <= self.high if self.text[-1] == "]" else value < self.high
+        return above and below
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"{'>=' if self.text[0] == '[' else '>'} {self.low:g}"
+        if self.low == -math.inf:
+            return f"{'<=' if self.text[-1] == ']' else '<'} {self.high:g}"
+        return f"in {self.text}"
+
+
+class Parameter:
+    """One argument: the shapes it may have, the numbers it may hold, the words it may be."""
+
+    def __init__(self, parameter: inspect.Parameter, annotation: Any, interval: str | None):
+        self.name = parameter.name
+        self.options = (
+            typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else (annotation,)
+        )
+        self.required = parameter.default is inspect.Parameter.empty
+        self.optional = type(None) in self.options
+        self.shapes = [o for o in self.options if isinstance(o, type) and issubclass(o, AbstractArray) and o.dims]
+        self.is_tensor = bool(self.shapes)
+        self.is_number = not self.is_tensor and any(o in (int, float) for o in self.options)
+        self.words = next((typing.get_args(o) for o in self.options if typing.get_origin(o) is Literal), ())
+        self.interval = Interval(interval) if interval else None
+        self.floating = self.is_tensor and all("float32" in s.dtypes for s in self.shapes)
+        self.integral = self.is_tensor and all("float32" not in s.dtypes for s in self.shapes)
+
+    @property
+    def expected(self) -> str:
+        return " or ".join(f"({', '.join(s.dim_str.split())}{',' if len(s.dims) == 1 else ''})" for s in self.shapes)
+
+    def tensor(self, value: Any) -> Tensor:
+        """The tensor, upcast if it is in half precision; or an error that names it."""
+        name = self.name
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} must be a torch tensor of shape {self.expected}, got {type(value).__name__}; "
+                f"try torch.as_tensor({name})"
+            )
+        if self.floating and not value.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, got {value.dtype}; try {name}.float()")
+        if self.integral and (value.is_floating_point() or value.is_complex()):
+            raise TypeError(f"{name} must hold integers, got {value.dtype}; try {name}.long()")
+        if not any(len(s.dims) == value.ndim for s in self.shapes):
+            raise ValueError(f"{name} must have shape {self.expected}, got {tuple(value.shape)}")
+        if value.numel() == 0:
+            raise ValueError(f"{name} is empty: its shape is {tuple(value.shape)}, expected {self.expected} with nothing 0")
+        if value.is_floating_point():
+            bad = int((~torch.isfinite(value)).sum())
+            if bad:
+                raise ValueError(f"{name} holds {bad} NaN or infinite value{'s' * (bad > 1)} of {value.numel()}")
+            if value.dtype in (torch.float16, torch.bfloat16):
+                value = value.float()
+        if self.interval:
+            self.within(value)
+        return value
+
+    def number(self, value: Any) -> Any:
+        """The number (or 0-dimensional tensor) as it came; or an error that names it."""
+        scalar = isinstance(value, Tensor) and value.ndim == 0
+        if isinstance(value, bool) or not (scalar or isinstance(value, (int, float))):
+            what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"{self.name} must be a number, got {what}")
+        if float not in self.options and not isinstance(value, int):
+            raise TypeError(f"{self.name} must be a whole number, got {value}")
+        if not math.isfinite(value):
+            raise ValueError(f"{self.name} must be finite, got {float(value)}")
+        if self.interval:
+            self.within(torch.as_tensor(value))
+        return value
+
+    def within(self, value: Tensor) -> None:
+        assert self.interval is not None
+        for extreme in (value.min().item(), value.max().item()):
+            if not self.interval.holds(extreme):
+                hint = f"; {HINTS[self.name]}" if self.name in HINTS else ""
+                raise ValueError(f"{self.name} must be {self.interval}, got {extreme:g}{hint}")
+
+    def word(self, value: Any) -> Any:
+        if value not in self.words:
+            raise ValueError(f"{self.name} must be {' or '.join(map(repr, self.words))}, got {value!r}")
+        return value
+
+
+class Checker:
+    """Checks the arguments of `fn`: sizes that must agree, `sizes` that have a minimum, `ranges`, directions."""
+
+    def __init__(self, fn: Callable, *, sizes: Mapping[str, int], ranges: Mapping[str, str], raw: bool):
+        self.signature = inspect.signature(fn)
+        hints = typing.get_type_hints(fn)
+        ranges = {**RANGES, **ranges}
+        self.parameters = {n: Parameter(p, hints.get(n, Any), ranges.get(n)) for n, p in self.signature.parameters.items()}
+        self.sizes = dict(sizes)
+        self.directions = set() if raw else DIRECTIONS
+
+    def bind(self, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
+        bound = self.signature.bind(*args, **kwargs)
+        tensors: dict[str, Tensor] = {}
+        for name, value in bound.arguments.items():
+            p = self.parameters[name]
+            if value is None and p.optional:
+                continue
+            if p.is_tensor:
+                bound.arguments[name] = tensors[name] = p.tensor(value)
+            elif p.is_number:
+                bound.arguments[name] = p.number(value)
+            elif p.words:
+                bound.arguments[name] = p.word(value)
+        self.agree(tensors, given={n: a for n, a in bound.arguments.items() if isinstance(a, Tensor)})
+        return bound
+
+    def agree(self, tensors: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+        """Equal sizes for equal letters, one device, one precision, enough rows, no row of zeros."""
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, value in tensors.items():
+            shape = next(s for s in self.parameters[name].shapes if len(s.dims) == value.ndim)
+            for letter, size in zip(shape.dim_str.split(), value.shape, strict=True):
+                known, first = sizes.setdefault(letter, (size, name))
+                if known != size:
+                    raise ValueError(
+                        f"{name} has {letter} = {size}, but {first} has {letter} = {known}: "
+                        f"shapes {tuple(value.shape)} and {tuple(tensors[first].shape)}"
+                    )
+        for letter, (size, name) in sizes.items():
+            least = self.sizes.get(letter, 1)
+            if letter == "n" and "negatives" in tensors:
+                least = 1  # one anchor is enough when its negatives come from elsewhere
+            if size < least:
+                raise ValueError(
+                    f"{name} needs {letter} >= {least}, got {letter} = {size}: its shape is {tuple(tensors[name].shape)}"
+                )
+        reference: dict[str, tuple[Any, str]] = {}
+        for name, value in given.items():
+            if value.ndim == 0:
+                continue
+            device, first = reference.setdefault("device", (value.device, name))
+            if value.device != device:
+                raise ValueError(f"{name} is on {value.device}, but {first} is on {device}; move one with .to()")
+            if self.parameters[name].floating:
+                dtype, first = reference.setdefault("dtype", (value.dtype, name))
+                if value.dtype != dtype:
+                    raise ValueError(f"{name} is {value.dtype}, but {first} is {dtype}; convert one of them")
+        for name in self.directions & tensors.keys():
+            if (tensors[name].detach().abs().amax(-1) == 0).any():
+                raise ValueError(f"{name} has a row of zeros, which has no direction to compare")

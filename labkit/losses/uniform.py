@@ -1,0 +1,50 @@
+"""Alignment and uniformity as they are: pull the views together, spread the points."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.checks import Scalar
+from labkit.contrast import unit
+from labkit.energy import log_mean_potential
+from labkit.registry import EMBEDDINGS, objective
+
+
+@objective("2005.10242", oracle="SsnL/align_uniform", unit="batch", invariant=EMBEDDINGS | {"view swap"})
+def align_uniform(
+    z1: Float[Tensor, "n d"],
+    z2: Float[Tensor, "n d"],
+    *,
+    alpha: Scalar = 2,
+    t: Scalar = 2,
+    weight: Scalar = 1,
+) -> Tensor:
+    r"""The distance between two views, plus the log mean Gaussian potential within each.
+
+    .. math:: \frac1n \sum_i \lVert z_i - z_i' \rVert^\alpha
+        + \frac{w}{2} \sum_{u \in \{z, z'\}} \log \frac{2}{n(n-1)} \sum_{i<j} e^{-t \lVert u_i - u_j \rVert^2}
+
+    0 when every embedding is the same. Depends on the batch as a whole, so it takes no `reduction`.
+
+    Args:
+        z1, z2: two views, row by row of the same instances; L2-normalised inside.
+        alpha: > 0, power of the distance between views.
+        t: > 0, inverse width of the potential.
+        weight: >= 0, weight of uniformity.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
+
+    Source: Wang & Isola 2020 (arXiv 2005.10242), section 4.4; official code SsnL/align_uniform.
+
+    >>> z = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    >>> align_uniform(z, z)                 # two opposite points: 0 - 2 * 4
+    tensor(-8.)
+    """
+    z1, z2 = unit(z1), unit(z2)
+    align = distances(z1 - z2).pow(alpha).mean()
+    return align + weight * (log_mean_potential(z1, t) + log_mean_potential(z2, t)) / 2
+
+
+def distances(difference: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    return torch.linalg.vector_norm(difference, dim=-1)
