@@ -37,7 +37,6 @@ class Entry:
     unit: str = "anchor"  # what reduction="none" returns one value of; "batch": there is no reduction
     invariant: frozenset[str] = EMBEDDINGS
     floor_at: str = ""  # the arrangement at which the loss is smallest, if it is known: "simplex"
-    state: type | None = None  # nn.Module with read() -> keyword tensors and write(batch)
     status: str = "verified"  # or "reconstructed": from an abstract, no code or paper to check against
 
     @property
@@ -86,18 +85,22 @@ class Entry:
     def arguments(
         self, make: Callable[..., Tensor], n: int, d: int, v: int = 2, k: int = 4, **others: Any
     ) -> dict[str, Tensor]:
-        """Tensors for every required tensor argument: `make(shape)` where numbers are asked for, pairs of ids for labels."""
+        """Tensors for every required tensor argument: `make(shape)` for numbers, pairs of ids for labels, ones for masks."""
         sizes = {"n": n, "d": d, "v": v, "k": k, "m": n}
         made = {}
         for name in self.tensors:
             p = self.checker.parameters[name]
             shape = tuple(sizes.get(letter, k) for letter in p.shapes[0].dim_str.split())
-            made[name] = torch.arange(n) // 2 if p.integral else make(shape)
+            if name.endswith(("lengths", "mask")):
+                made[name] = torch.ones(shape, dtype=torch.long if name.endswith("lengths") else torch.bool)
+            else:
+                made[name] = torch.arange(n) // 2 if p.integral else make(shape)
         return {**made, **others}
 
     def chance(self, n: int, d: int = 4, **options: Any) -> float:
         """The loss of a model that tells nothing apart: every embedding the same, or a policy equal to its reference."""
-        return float(self.fn(**self.arguments(lambda shape: torch.ones(shape, dtype=torch.float64), n, d, **options)))
+        same = -1.0 if self.kind == "preference" else 1.0  # log-probabilities are negative
+        return float(self.fn(**self.arguments(lambda shape: torch.full(shape, same, dtype=torch.float64), n, d, **options)))
 
     def floor(self, n: int, temperature: float | None = None, d: int | None = None, **options: Any) -> float | None:
         """The smallest value that `n` rows can reach, or None where it is not known.

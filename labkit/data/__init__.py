@@ -56,6 +56,15 @@ class Dataset:
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same data on another device."""
+        return replace(
+            self,
+            x=self.x.to(device),
+            y=self.y.to(device),
+            factors={name: rows.to(device) for name, rows in self.factors.items()},
+        )
+
     def subset(self, index: Tensor | slice) -> "Dataset":
         """The rows that `index` picks, factors included.
 

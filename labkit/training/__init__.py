@@ -1,0 +1,7 @@
+"""From a frozen Config to a Run: `fit(Config(...))`, deterministic, cached, resumable."""
+
+from labkit.training.config import Call, Config, call
+from labkit.training.loop import fit
+from labkit.training.run import Run
+
+__all__ = ["Call", "Config", "Run", "call", "fit"]

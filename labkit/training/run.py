@@ -1,0 +1,154 @@
+"""A Run: what was trained, how it went, and everything needed to look at it again."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from labkit import data, models
+from labkit.data.augment import to_float
+from labkit.registry import ENTRIES, Entry
+from labkit.training.config import Config
+
+PROBE = 2000  # a run's snapshots embed at most so many instances
+
+
+def load_data(config: Config) -> Any:
+    """The Dataset or PreferencePairs that a Config names."""
+    if ENTRIES[config.loss.name].kind == "preference":
+        from labkit.data import preferences
+
+        return preferences.load(config.data.name, **config.data.kwargs)
+    return data.load(config.data.name, **config.data.kwargs)
+
+
+def write(path: Path, save: Any) -> None:
+    """`save(file)` into a temporary file, then rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        save(file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model and its history. Numbers are read when they are asked for.
+
+    history: column -> list, a value per step ("step", "loss"; for preferences also "chosen_logps", "rejected_logps", "margin").
+    folder: where it is kept; None for a run made of somebody's numbers.
+    """
+
+    config: Config
+    history: dict[str, list]
+    folder: Path | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, config: Config, folder: Path) -> "Run":
+        return cls(config, json.loads((folder / "history.json").read_text()), folder)
+
+    def __repr__(self) -> str:
+        end = (
+            f"loss {self.history['loss'][-1]:.4g} after {self.history['step'][-1]} steps" if self.history["step"] else "no step"
+        )
+        return f"Run({end}; {self.config.text})"
+
+    @property
+    def entry(self) -> Entry:
+        return ENTRIES[self.config.loss.name]
+
+    @cached_property
+    def data(self) -> Any:
+        return load_data(self.config)
+
+    @cached_property
+    def snapshots(self) -> dict[int, dict[str, np.ndarray]]:
+        """step -> arrays of the probe set: "z" for encoders, "logps" of every token for policies; log-spaced steps."""
+        assert self.folder is not None, "this run was made of numbers: it has no snapshots"
+        files = sorted((self.folder / "snapshots").glob("*.npz"))
+        return {int(f.stem): dict(np.load(f)) for f in files}
+
+    def model(self) -> nn.Module:
+        """The trained model, in evaluation mode on the CPU."""
+        assert self.folder is not None, "this run was made of numbers: it has no model"
+        model = models.build(self.config.model, self.data)
+        model.load_state_dict(torch.load(self.folder / "model.pt", weights_only=True, map_location="cpu"))
+        return model.eval()
+
+    def embed(self, x: Tensor, *, features: bool = False) -> Tensor:
+        """`z` (or `h`, before the projector) of raw inputs as the data set holds them, without augmentation, in blocks."""
+        return embed(self.model(), x, features=features)
+
+    @cached_property
+    def probe(self) -> Tensor:
+        return probe(self.data)
+
+    @cached_property
+    def embeddings(self) -> Tensor:
+        """Final `z` of the probe set."""
+        return self.embed(probe_inputs(self.model(), self.data, self.probe))
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Final `h`, before the projector, of the probe set."""
+        return self.embed(probe_inputs(self.model(), self.data, self.probe), features=True)
+
+    @property
+    def labels(self) -> Tensor:
+        return self.data.y[self.probe]
+
+    @property
+    def chance(self) -> float | None:
+        """The loss of a model that tells nothing apart, for this batch size."""
+        return chance(self.config, len(self.data))
+
+    @property
+    def floor(self) -> float | None:
+        """The smallest loss that this batch size allows, where it is known."""
+        entry = self.entry
+        return entry.floor(min(self.config.batch, len(self.data)), **options(entry, self.config)) if entry.floor_at else None
+
+
+def options(entry: Entry, config: Config) -> dict[str, Any]:
+    return {k: v for k, v in config.loss.kwargs.items() if k not in ("reduction", "block_size")}
+
+
+def chance(config: Config, n: int) -> float | None:
+    entry = ENTRIES[config.loss.name]
+    rows = min(config.batch, n) * (config.views if "z" in entry.tensors else 1)
+    try:
+        return entry.chance(rows, **options(entry, config))
+    except ValueError:  # a batch that the loss would refuse: fit says so itself, at the first step
+        return None
+
+
+def probe(dataset: Any) -> Tensor:
+    """The instances that snapshots show: all, or a fixed sample of PROBE of them."""
+    n = len(dataset)
+    if n <= PROBE:
+        return torch.arange(n)
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:PROBE].sort().values
+
+
+def probe_inputs(model: nn.Module, dataset: Any, index: Tensor) -> Tensor:
+    """What the model takes for these instances: a table of free points takes their numbers."""
+    return index if getattr(model, "by_index", False) else dataset.x[index.to(dataset.x.device)]
+
+
+@torch.no_grad()
+def embed(model: nn.Module, x: Tensor, *, features: bool = False, block: int = 1000) -> Tensor:
+    device = next(model.parameters()).device
+    through = model.features if features else model
+    was_training = model.training
+    model.eval()
+    z = torch.cat([through(to_float(rows.to(device))).float().cpu() for rows in x.split(block)])  # type: ignore[operator]
+    model.train(was_training)
+    return z
