@@ -1,1 +1,50 @@
+"""See what contrastive and preference losses really do: exact losses, honest meters, and notebooks that run on a laptop.
+
+`import labkit` is cheap: a name is imported when it is first asked for.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
 __version__ = "0.1.0"
+
+HOME = {
+    "claim": "lessons",
+    "predict": "reader",
+    "show": "reader",
+    "call": "training",
+    "Config": "training",
+    "fit": "training",
+    "Run": "training",
+    "catalog": "registry",
+    "doctor": "doctor",
+}
+ROOMS = {"data", "explorers", "figures", "lessons", "losses", "metrics", "models", "preferences", "training"}
+__all__ = [*HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        value = getattr(importlib.import_module(f"labkit.{HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in ROOMS:
+        return importlib.import_module(f"labkit.{name}")
+    raise AttributeError(f"labkit has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *HOME, *ROOMS})
+
+
+class House(ModuleType):
+    """`labkit.doctor` stays the function of that name, even after something imported the module of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = House
