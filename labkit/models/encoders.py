@@ -1,6 +1,10 @@
-"""Encoders small enough for two cores: a free table of points, a linear map, an MLP."""
+"""Encoders small enough for two cores: a free table of points, a linear map, an MLP.
+
+All take `heads`: `projector`, `predictor` and `prototypes` as in `labkit.models.heads.Encoder`.
+"""
 
 import itertools
+from typing import Any
 
 from torch import nn
 
@@ -14,19 +18,16 @@ class Points(Encoder):
     by_index = True
 
 
-def points(data: Dataset, *, out: int = 2, projector: bool | int = False, predictor: bool | int = False) -> Points:
+def points(data: Dataset, *, out: int = 2, **heads: Any) -> Points:
     """A free point of R^out for each row of `data`, drawn from a Gaussian."""
-    return Points(nn.Embedding(len(data), out), out, out=None, projector=projector, predictor=predictor)
+    return Points(nn.Embedding(len(data), out), out, **heads)
 
 
-def linear(
-    data: Dataset, *, out: int | None = None, bias: bool = False, projector: bool | int = False, predictor: bool | int = False
-) -> Encoder:
+def linear(data: Dataset, *, out: int | None = None, bias: bool = False, **heads: Any) -> Encoder:
     """One matrix, as many outputs as inputs unless `out` says otherwise."""
     inputs = data.x[0].numel()
     width = out or inputs
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(inputs, width, bias=bias))
-    return Encoder(flat, width, out=None, projector=projector, predictor=predictor)
+    return Encoder(nn.Sequential(nn.Flatten(), nn.Linear(inputs, width, bias=bias)), width, **heads)
 
 
 def mlp(
@@ -36,7 +37,7 @@ def mlp(
     depth: int = 2,
     out: int | None = None,
     projector: bool | int = True,
-    predictor: bool | int = False,
+    **heads: Any,
 ) -> Encoder:
     """`depth` layers of `width` with ReLU are the features; a projector (one hidden layer of 128) takes them to `out` = 32.
 
@@ -48,4 +49,4 @@ def mlp(
         layers += [nn.Linear(a, b), nn.ReLU()]
     if not projector and out:
         layers, width = [*layers, nn.Linear(sizes[-1], out)], out
-    return Encoder(nn.Sequential(*layers), width, out=out, projector=projector, predictor=predictor)
+    return Encoder(nn.Sequential(*layers), width, out=out, projector=projector, **heads)
