@@ -16,8 +16,8 @@ from torch import Tensor
 
 Split = Literal["train", "test", "all"]
 CATALOG = {
-    "digits": "labkit.data.images",
-    "circle": "labkit.data.toys",
+    **dict.fromkeys(("digits", "fashion-mnist", "cifar10", "cifar100", "stl10"), "labkit.data.images"),
+    **dict.fromkeys(("circle", "nested", "gaussian", "long-tailed", "xor"), "labkit.data.toys"),
 }
 
 
