@@ -47,7 +47,7 @@ HINTS = {
     "rejected_lengths": "count the response tokens",
 }
 # The arguments whose direction alone matters: they are L2-normalised inside, so a row of zeros has no meaning.
-DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negatives", "p1", "p2"}
+DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negatives", "p1", "p2", "train_z", "test_z"}
 
 
 class Interval:
@@ -126,8 +126,9 @@ class Parameter:
             raise TypeError(f"{self.name} must be a number, got {what}")
         if float not in self.options and not isinstance(value, int):
             raise TypeError(f"{self.name} must be a whole number, got {value}")
-        if not math.isfinite(value):
-            raise ValueError(f"{self.name} must be finite, got {float(value)}")
+        plain = value.item() if scalar else value  # a learned temperature carries a gradient; float() would warn
+        if not math.isfinite(plain):
+            raise ValueError(f"{self.name} must be finite, got {plain}")
         if self.interval:
             self.within(torch.as_tensor(value))
         return value

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,12 @@ def logistic(z: Tensor, smoothing: float | Tensor = 0.0) -> Tensor:
     return -(1 - smoothing) * F.logsigmoid(z) - smoothing * F.logsigmoid(-z)
 
 
-def hinge(z: Tensor, at: float = 1.0) -> Tensor:
+def robust(z: Tensor, smoothing: float | Tensor = 0.1) -> Tensor:
+    """What `logistic` would be without noise, estimated from labels of which a share is flipped. Unbounded below."""
+    return ((1 - smoothing) * logistic(z) - smoothing * logistic(-z)) / (1 - 2 * smoothing)
+
+
+def hinge(z: Tensor, at: float | Tensor = 1.0) -> Tensor:
     return F.relu(at - z)
 
 
@@ -40,6 +45,33 @@ def squared(z: Tensor, target: float | Tensor) -> Tensor:
     return (z - target).square()
 
 
-def slope(link: Callable[..., Tensor], z: Float[Tensor, "n"], **options: Any) -> Float[Tensor, "n"]:
-    """`f'(z)` of any link, by autograd: how hard a pair at margin z is pushed."""
+def exo(z: Tensor, smoothing: float | Tensor = 1e-3) -> Tensor:
+    """KL from the policy's `(sigmoid(z), sigmoid(-z))` to the smoothed labels: `logistic` is the KL the other way round."""
+    share = torch.as_tensor(smoothing, dtype=z.dtype, device=z.device)
+    right = torch.sigmoid(z) * (F.logsigmoid(z) - torch.log1p(-share))
+    return right + torch.sigmoid(-z) * (F.logsigmoid(-z) - share.log())
+
+
+def discopop(z: Tensor, tau: float | Tensor = 0.05) -> Tensor:
+    """`logistic` below margin 0, `exp(-z)` above; between them the mixture is not convex."""
+    above = F.logsigmoid(z / tau)
+    return torch.sigmoid(-z / tau) * logistic(z) + torch.exp(above - z)  # one exponent: exp(-z) alone overflows at z < -88
+
+
+def falling(z: Tensor) -> Tensor:
+    """`1 - sigmoid(z)`: pushes hardest at 0 and lets go on both sides."""
+    return torch.sigmoid(-z)
+
+
+def log_odds(logp: Tensor) -> Tensor:
+    """`log p / (1 - p)` from log p < 0, exact near both ends."""
+    return logp - torch.log(-torch.expm1(logp))
+
+
+def slope(link: Callable[..., Tensor], z: Float[Tensor, "n"], **options: float) -> Float[Tensor, "n"]:
+    """`f'(z)` of any link, by autograd: how hard a pair at margin z is pushed.
+
+    >>> slope(logistic, torch.zeros(1))
+    tensor([-0.5000])
+    """
     return torch.func.vmap(torch.func.grad(functools.partial(link, **options)))(z)

@@ -36,7 +36,7 @@ class Entry:
     oracle: str = ""
     unit: str = "anchor"  # what reduction="none" returns one value of; "batch": there is no reduction
     invariant: frozenset[str] = EMBEDDINGS
-    floor_at: str = ""  # the arrangement at which the loss is smallest, if it is known: "simplex"
+    floor_at: str | float = ""  # where the loss is smallest, if it is known: at the "simplex"; or that value itself
     status: str = "verified"  # or "reconstructed": from an abstract, no code or paper to check against
 
     @property
@@ -94,7 +94,7 @@ class Entry:
             if name.endswith(("lengths", "mask")):
                 made[name] = torch.ones(shape, dtype=torch.long if name.endswith("lengths") else torch.bool)
             else:
-                made[name] = torch.arange(n) // 2 if p.integral else make(shape)
+                made[name] = ids(shape) if p.integral else make(shape)
         return {**made, **others}
 
     def chance(self, n: int, d: int = 4, **options: Any) -> float:
@@ -105,13 +105,20 @@ class Entry:
     def floor(self, n: int, temperature: float | None = None, d: int | None = None, **options: Any) -> float | None:
         """The smallest value that `n` rows can reach, or None where it is not known.
 
-        It is attained at the regular simplex, which needs `d >= n - 1`; in fewer dimensions the loss stays above it.
+        Most attain it at the regular simplex, which needs `d >= n - 1`; in fewer dimensions they stay above it.
         """
+        if isinstance(self.floor_at, float):
+            return self.floor_at
         if self.floor_at != "simplex":
             return None
         corners = simplex(n)
         made = self.arguments(lambda shape: corners if len(shape) == 2 else corners[:, None].expand(n, shape[1], n), n, n)
         return float(self.fn(**made, **({} if temperature is None else {"temperature": temperature}), **options))
+
+
+def ids(shape: tuple[int, ...]) -> Tensor:
+    """Labels `(n,)` in pairs of equal ones, or rankings `(n, k)`."""
+    return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.arange(shape[-1]).expand(shape)
 
 
 def simplex(n: int) -> Tensor:
@@ -141,21 +148,32 @@ def objective(
 
     def register(fn: F) -> F:
         checker = Checker(fn, sizes=least, ranges=ranges or {}, raw=raw or kind in ("preference", "decoding"))
-        inner = under_test(fn)
-
-        @functools.wraps(fn)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            bound = checker.bind(*args, **kwargs)
-            return inner(*bound.args, **bound.kwargs)
-
         if fn.__name__ in ENTRIES and ENTRIES[fn.__name__].fn.__module__ != fn.__module__:
             raise ValueError(
                 f"two objectives are called {fn.__name__}: {ENTRIES[fn.__name__].fn.__module__} and {fn.__module__}"
             )
-        ENTRIES[fn.__name__] = Entry(checked, kind, arxiv, checker, **about)
-        return checked  # type: ignore[return-value]
+        guarded = guard(fn, checker)
+        ENTRIES[fn.__name__] = Entry(guarded, kind, arxiv, checker, **about)
+        return guarded
 
     return register
+
+
+def guard(fn: F, checker: Checker) -> F:
+    """`fn` behind its checks."""
+    inner = under_test(fn)
+
+    @functools.wraps(fn)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        bound = checker.bind(*args, **kwargs)
+        return inner(*bound.args, **bound.kwargs)
+
+    return guarded  # type: ignore[return-value]
+
+
+def checked(*, sizes: Mapping[str, int] | None = None, ranges: Mapping[str, str] | None = None) -> Callable[[F], F]:
+    """The checks of `@objective` for a helper that is no objective: nothing is registered."""
+    return lambda fn: guard(fn, Checker(fn, sizes=sizes or {}, ranges=ranges or {}, raw=True))
 
 
 def preference(arxiv: str, **about: Any) -> Callable[[F], F]:
