@@ -93,7 +93,7 @@ class Parameter:
         return " or ".join(f"({', '.join(s.dim_str.split())}{',' if len(s.dims) == 1 else ''})" for s in self.shapes)
 
     def tensor(self, value: Any) -> Tensor:
-        """The tensor, upcast if it is in half precision; or an error that names it."""
+        """The tensor, of a kind and shape that fit; or an error that names it."""
         name = self.name
         if not isinstance(value, Tensor):
             raise TypeError(
@@ -108,10 +108,14 @@ class Parameter:
             raise ValueError(f"{name} must have shape {self.expected}, got {tuple(value.shape)}")
         if value.numel() == 0:
             raise ValueError(f"{name} is empty: its shape is {tuple(value.shape)}, expected {self.expected} with nothing 0")
+        return value
+
+    def numbers(self, value: Tensor) -> Tensor:
+        """The tensor, upcast if it is in half precision; or an error that says which numbers it may not hold."""
         if value.is_floating_point():
             bad = int((~torch.isfinite(value)).sum())
             if bad:
-                raise ValueError(f"{name} holds {bad} NaN or infinite value{'s' * (bad > 1)} of {value.numel()}")
+                raise ValueError(f"{self.name} holds {bad} NaN or infinite value{'s' * (bad > 1)} of {value.numel()}")
             if value.dtype in (torch.float16, torch.bfloat16):
                 value = value.float()
         if self.interval:
@@ -165,16 +169,20 @@ class Checker:
             if value is None and p.optional:
                 continue
             if p.is_tensor:
-                bound.arguments[name] = tensors[name] = p.tensor(value)
+                tensors[name] = p.tensor(value)
             elif p.is_number:
                 bound.arguments[name] = p.number(value)
             elif p.words:
                 bound.arguments[name] = p.word(value)
-        self.agree(tensors, given={n: a for n, a in bound.arguments.items() if isinstance(a, Tensor)})
+        self.agree(tensors)  # as they came: before half precision becomes single, and before a value is looked at
+        for name, value in tensors.items():
+            bound.arguments[name] = self.parameters[name].numbers(value)
+            if name in self.directions and (value.detach().abs().amax(-1) == 0).any():
+                raise ValueError(f"{name} has a row of zeros, which has no direction to compare")
         return bound
 
-    def agree(self, tensors: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-        """Equal sizes for equal letters, one device, one precision, enough rows, no row of zeros."""
+    def agree(self, tensors: dict[str, Tensor]) -> None:
+        """Equal sizes for equal letters, enough rows, one device, one precision."""
         sizes: dict[str, tuple[int, str]] = {}
         for name, value in tensors.items():
             shape = next(s for s in self.parameters[name].shapes if len(s.dims) == value.ndim)
@@ -194,9 +202,7 @@ class Checker:
                     f"{name} needs {letter} >= {least}, got {letter} = {size}: its shape is {tuple(tensors[name].shape)}"
                 )
         reference: dict[str, tuple[Any, str]] = {}
-        for name, value in given.items():
-            if value.ndim == 0:
-                continue
+        for name, value in tensors.items():
             device, first = reference.setdefault("device", (value.device, name))
             if value.device != device:
                 raise ValueError(f"{name} is on {value.device}, but {first} is on {device}; move one with .to()")
@@ -204,6 +210,3 @@ class Checker:
                 dtype, first = reference.setdefault("dtype", (value.dtype, name))
                 if value.dtype != dtype:
                     raise ValueError(f"{name} is {value.dtype}, but {first} is {dtype}; convert one of them")
-        for name in self.directions & tensors.keys():
-            if (tensors[name].detach().abs().amax(-1) == 0).any():
-                raise ValueError(f"{name} has a row of zeros, which has no direction to compare")

@@ -17,7 +17,9 @@ def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
 
 def unit(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
     """Rows of length one."""
-    return F.normalize(z, dim=-1, eps=torch.finfo(z.dtype).tiny)
+    tiny = torch.finfo(z.dtype).tiny
+    largest = z.detach().abs().amax(-1, keepdim=True).clamp(min=tiny)  # so that no square over- or underflows
+    return F.normalize(z / largest, dim=-1, eps=tiny)
 
 
 def log_partition(logits: Float[Tensor, "*n m"], weights: Tensor) -> Float[Tensor, "*n 1"]:
@@ -43,8 +45,9 @@ def contrast(
     >= 0 and is used as given; `partition` D is a column, or one value per pair. Anchors without positives give 0.
     """
     if inside:
-        loss = (partition - log_partition(logits, positives if positives.dtype == torch.bool else positives.log())).squeeze(-1)
-        loss = loss.masked_fill(~(positives > 0).any(-1), 0.0)
+        paired = (positives > 0).any(-1, keepdim=True)
+        weights = torch.where(paired, positives.to(logits.dtype).log(), 0.0)  # a row of log(0) alone has a NaN gradient
+        loss = (partition - log_partition(logits, weights)).masked_fill(~paired, 0.0).squeeze(-1)
     else:
         loss = (positives * (partition - logits)).sum(-1)
     return reduce(loss, reduction)

@@ -1,10 +1,11 @@
 """Decoupled denominators: the positive is not among those an anchor is compared with."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views
+from labkit.contrast import contrast, log_partition, reduce, two_views, unit
 from labkit.registry import EMBEDDINGS, objective
 from labkit.tiled import by_blocks
 
@@ -46,3 +47,88 @@ def dcl(
         return contrast(logits, pairs.partner, log_partition(logits, pairs.others), reduction="none")
 
     return reduce(by_blocks(loss, 2 * len(z1), block_size), reduction)
+
+
+@objective("2110.06848", oracle="lightly.loss.DCLWLoss", invariant=EMBEDDINGS | {"view swap"})
+def dclw(
+    z1: Float[Tensor, "n d"],
+    z2: Float[Tensor, "n d"],
+    *,
+    temperature: Scalar = 0.1,
+    sigma: Scalar = 0.5,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""DCL whose positive pairs pull the harder, the further apart they are.
+
+    .. math:: -w_i \frac{s_i^+}{\tau} + \log \sum_{k \notin \{i, i^+\}} e^{s_{ik}/\tau}, \qquad
+        w_i = 2 - \frac{e^{s_i^+/\sigma}}{\frac1n \sum_j e^{s_j^+/\sigma}}
+
+    The weights have mean 1 and are constants for the gradient. One that is much more alike than the others can get a
+    negative weight: it is pushed apart. `log(2n - 2)` when every embedding is the same.
+
+    Args:
+        z1, z2: two views, row by row of the same instances; L2-normalised inside.
+        temperature: > 0.
+        sigma: > 0; the smaller, the more the weights differ.
+        reduction: "none" gives `(2n,)`, `z1`'s rows first.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
+
+    Source: Yeh et al. 2021 (arXiv 2110.06848), eq. 6 with a negative von Mises-Fisher weight; code of lightly, which
+    holds the weights constant. raminnakhli/Decoupled-Contrastive-Learning has the same value but differentiates them too.
+
+    >>> z = torch.eye(2)
+    >>> dclw(z, z, temperature=1.0)         # both pairs weigh 1: log 2 - 1
+    tensor(-0.3069)
+    """
+    pairs = two_views(z1, z2)
+    alike = pairs.positive.squeeze(-1)
+    pull = 2 - len(alike) * (alike.detach() / sigma).softmax(0)  # each pair occurs twice, in the sum as in the count
+    against = log_partition(pairs.similarity / temperature, pairs.others).squeeze(-1)
+    return reduce(against - pull * alike / temperature, reduction)
+
+
+@objective(
+    "2405.18045", oracle="pakoromilas/DHEL-KCL", unit="instance", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex"
+)
+def dhel(
+    z1: Float[Tensor, "n d"],
+    z2: Float[Tensor, "n d"],
+    *,
+    temperature: Scalar = 0.1,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
+    r"""Views pull across, instances push within: each view is spread by itself, so alignment and uniformity come apart.
+
+    .. math:: -\frac{z_i \cdot z_i'}{\tau}
+        + \log \sum_{j \ne i} e^{z_i \cdot z_j/\tau} + \log \sum_{j \ne i} e^{z_i' \cdot z_j'/\tau}
+
+    `1 / temperature + 2 log(n - 1)` when every embedding is the same.
+
+    Args:
+        z1, z2: two views, row by row of the same instances; L2-normalised inside.
+        temperature: > 0; the official code's default is 0.3.
+        reduction: "none" gives `(n,)`, one value per instance.
+        block_size: instances at a time; None is dense up to 4,096.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
+
+    Source: Koromilas et al. 2024 (arXiv 2405.18045); official code pakoromilas/DHEL-KCL with `include_augs=True`, its
+    default: both views' energies stand against one positive term. The code works with exponentials, we with their logarithms.
+
+    >>> z = torch.eye(2)
+    >>> dhel(z, z, temperature=1.0)         # -1 + log 1 + log 1
+    tensor(-1.)
+    """
+    a, b = unit(z1), unit(z2)
+    everyone = torch.arange(len(a), device=a.device)
+
+    def loss(rows: slice) -> Tensor:
+        others = everyone[rows, None] != everyone
+        within = sum(log_partition(z[rows] @ z.T / temperature, others).squeeze(-1) for z in (a, b))
+        return within - (a[rows] * b[rows]).sum(-1) / temperature
+
+    return reduce(by_blocks(loss, len(a), block_size), reduction)

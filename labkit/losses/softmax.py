@@ -1,12 +1,102 @@
 """The softmax family: an anchor must recognise its positive among the others."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views
+from labkit.contrast import contrast, log_partition, reduce, two_views, unit
 from labkit.registry import EMBEDDINGS, objective
 from labkit.tiled import by_blocks
+
+
+@objective("1807.03748", oracle="RElbers/info-nce-pytorch", floor_at="simplex")
+def info_nce(
+    anchors: Float[Tensor, "n d"],
+    positives: Float[Tensor, "n d"],
+    negatives: Float[Tensor, "m d"] | Float[Tensor, "n m d"] | None = None,
+    *,
+    temperature: Scalar = 0.1,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
+    r"""Each anchor must recognise its positive: among the positives of the batch, or among negatives that are given.
+
+    .. math:: -\frac{s_i^+}{\tau} + \log \Big( e^{s_i^+/\tau} + \sum_{k \in N(i)} e^{s_{ik}/\tau} \Big)
+
+    where :math:`s` are cosines and, without `negatives`, :math:`N(i)` are the other rows of `positives`. `log n` when every
+    embedding is the same; `log n` minus the loss is a lower bound on the mutual information, which it cannot exceed.
+
+    Args:
+        anchors, positives: `(n, d)`, row by row of the same instances; L2-normalised inside.
+        negatives: None; or `(m, d)` shared by all anchors, or `(n, m, d)` of each anchor's own. The candidates are then the
+            positive and these, and one anchor is enough.
+        temperature: > 0.
+        reduction: "none" gives `(n,)`; rows only, see `clip_loss` for both directions.
+        block_size: anchors at a time; None is dense up to 4,096 anchors.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
+
+    Source: van den Oord et al. 2018 (arXiv 1807.03748), eq. 4, with cosines over a temperature in place of the paper's
+    bilinear score, as in MoCo and SimCSE; values of the package info-nce-pytorch.
+
+    >>> z = torch.eye(2)
+    >>> info_nce(z, z, temperature=1.0)     # log(1 + 1/e)
+    tensor(0.3133)
+    >>> info_nce(z, z, torch.tensor([[-1.0, -1.0]]), temperature=1.0)      # log(1 + exp(-1.7071))
+    tensor(0.1667)
+    """
+    a, p = unit(anchors), unit(positives)
+    if negatives is None:
+        return reduce(in_batch(a, p, temperature, block_size), reduction)
+    against = unit(negatives)
+    first = torch.arange(1 + against.shape[-2], device=a.device) == 0
+
+    def loss(rows: slice) -> Tensor:
+        own = (a[rows] * p[rows]).sum(-1, keepdim=True)
+        others = a[rows] @ against.T if against.ndim == 2 else torch.einsum("nd,nmd->nm", a[rows], against[rows])
+        logits = torch.cat([own, others], -1) / temperature
+        return contrast(logits, first, logits.logsumexp(-1, keepdim=True), reduction="none")
+
+    return reduce(by_blocks(loss, len(a), block_size), reduction)
+
+
+@objective("2103.00020", oracle="open_clip.ClipLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
+def clip_loss(
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "n d"],
+    *,
+    temperature: Scalar = 0.07,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
+    r"""InfoNCE between two modalities in both directions: each image finds its text, each text its image.
+
+    .. math:: -\frac{s_{ii}}{\tau} + \log \sum_j e^{s_{ij}/\tau}
+        \quad \text{and} \quad -\frac{s_{ii}}{\tau} + \log \sum_j e^{s_{ji}/\tau}
+
+    where :math:`s_{ij}` is the cosine of `a[i]` and `b[j]`. `log n` when every embedding is the same.
+
+    Args:
+        a, b: two modalities, row by row of the same instances; L2-normalised inside.
+        temperature: > 0; the paper learns it, from 0.07 and down to 0.01.
+        reduction: "none" gives `(2n,)`, first a to b, then b to a.
+        block_size: anchors at a time; None is dense up to 4,096 instances.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
+
+    Source: Radford et al. 2021 (arXiv 2103.00020), figure 3; code of mlfoundations/open_clip `loss.py`, whose caller
+    normalises and whose `logit_scale` is 1 / temperature.
+
+    >>> z = torch.eye(2)
+    >>> clip_loss(z, z, temperature=1.0)    # log(1 + 1/e)
+    tensor(0.3133)
+    """
+    a, b = unit(a), unit(b)
+    both = [in_batch(a, b, temperature, block_size), in_batch(b, a, temperature, block_size)]
+    return reduce(torch.cat(both), reduction)
 
 
 @objective("2002.05709", oracle="lightly.loss.NTXentLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
@@ -46,3 +136,16 @@ def nt_xent(
         return contrast(logits, pairs.partner, log_partition(logits, pairs.partner | pairs.others), reduction="none")
 
     return reduce(by_blocks(loss, 2 * len(z1), block_size), reduction)
+
+
+def in_batch(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], temperature: Scalar, block_size: int | None
+) -> Float[Tensor, "n"]:
+    """Each row of `a` against every row of `b`; the one with its own number is the positive."""
+    everyone = torch.arange(len(b), device=b.device)
+
+    def loss(rows: slice) -> Tensor:
+        logits = a[rows] @ b.T / temperature
+        return contrast(logits, everyone[rows, None] == everyone, logits.logsumexp(-1, keepdim=True), reduction="none")
+
+    return by_blocks(loss, len(a), block_size)

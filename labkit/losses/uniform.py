@@ -10,7 +10,7 @@ from labkit.energy import log_mean_potential
 from labkit.registry import EMBEDDINGS, objective
 
 
-@objective("2005.10242", oracle="SsnL/align_uniform", unit="batch", invariant=EMBEDDINGS | {"view swap"})
+@objective("2005.10242", oracle="SsnL/align_uniform", unit="batch", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
 def align_uniform(
     z1: Float[Tensor, "n d"],
     z2: Float[Tensor, "n d"],
@@ -44,6 +44,37 @@ def align_uniform(
     z1, z2 = unit(z1), unit(z2)
     align = distances(z1 - z2).pow(alpha).mean()
     return align + weight * (log_mean_potential(z1, t) + log_mean_potential(z2, t)) / 2
+
+
+@objective(
+    "2206.01646",
+    oracle="Duplums/contrastive-decoupled-uniformity",
+    unit="batch",
+    invariant=EMBEDDINGS | {"view swap"},
+    floor_at="simplex",
+)
+def decoupled_uniformity(views: Float[Tensor, "n v d"], *, t: Scalar = 2) -> Tensor:
+    r"""Spreads the centroids of the instances, which also aligns their views: the centroid of views that differ is short.
+
+    .. math:: \log \frac{2}{n(n-1)} \sum_{i<j} e^{-t \lVert \mu_i - \mu_j \rVert^2}, \qquad \mu_i = \frac1v \sum_l z_{il}
+
+    0 when every embedding is the same. Depends on the batch as a whole, so it takes no `reduction`.
+
+    Args:
+        views: `(n, v, d)`, v >= 2 views of each instance; L2-normalised inside, their centroids are not.
+        t: > 0, inverse width of the potential.
+
+    Raises:
+        ValueError, TypeError: fewer than two rows or views, a row of zeros, NaN, integers, `t <= 0`.
+
+    Source: Dufumier et al. 2022 (arXiv 2206.01646); official code Duplums/contrastive-decoupled-uniformity, without
+    a kernel on auxiliary attributes.
+
+    >>> views = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[-1.0, 0.0], [-1.0, 0.0]]])
+    >>> decoupled_uniformity(views)         # -2 * 4
+    tensor(-8.)
+    """
+    return log_mean_potential(unit(views).mean(1), t)
 
 
 def distances(difference: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:

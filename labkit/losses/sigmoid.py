@@ -1,0 +1,60 @@
+"""Every pair for itself: a yes-or-no question about each, with no softmax over the batch."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from labkit.checks import Reduction, Scalar
+from labkit.contrast import reduce, unit
+from labkit.registry import EMBEDDINGS, objective
+from labkit.tiled import by_blocks
+
+
+@objective("2303.15343", oracle="open_clip.SigLipLoss", invariant=EMBEDDINGS | {"view swap"})
+def siglip(
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "n d"],
+    *,
+    temperature: Scalar = 0.1,
+    bias: Scalar = -10.0,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
+    r"""Asks of each of the n^2 pairs whether it belongs together, and adds up an anchor's answers.
+
+    .. math:: \sum_j \log \big( 1 + e^{-y_{ij} (s_{ij}/\tau + b)} \big), \qquad y_{ii} = 1, \; y_{ij} = -1
+
+    where :math:`s_{ij}` is the cosine of `a[i]` and `b[j]`. A row is a sum over n pairs and not their mean, so the loss grows
+    with the batch: `n log 2` when every embedding is the same and the bias is `-1 / temperature`, as it is by default.
+
+    Args:
+        a, b: two modalities, row by row of the same instances; L2-normalised inside.
+        temperature: > 0; the paper learns it, from 0.1.
+        bias: added to every logit; the paper learns it, from -10, because nearly all pairs are negatives.
+        reduction: "none" gives `(2n,)`, first a to b, then b to a; "mean" is the official value, "sum" counts each pair twice.
+        block_size: anchors at a time; None is dense up to 4,096 instances.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
+
+    Source: Zhai et al. 2023 (arXiv 2303.15343), algorithm 1; official code google-research/big_vision
+    `trainers/proj/image_text/siglip.py`, equal to mlfoundations/open_clip `SigLipLoss`.
+
+    >>> z = torch.eye(2)
+    >>> siglip(z, z)                        # log 2 + log(1 + exp(-10))
+    tensor(0.6932)
+    """
+    a, b = unit(a), unit(b)
+    everyone = torch.arange(len(a), device=a.device)
+
+    def loss(rows: slice) -> Tensor:
+        itself = everyone[rows, None] == everyone
+        return torch.stack([yes_or_no(x[rows] @ y.T / temperature + bias, itself) for x, y in ((a, b), (b, a))], -1)
+
+    return reduce(by_blocks(loss, len(a), block_size).T.flatten(), reduction)
+
+
+def yes_or_no(logits: Float[Tensor, "n m"], positives: Bool[Tensor, "n m"]) -> Float[Tensor, "n"]:
+    """`-log sigmoid` of each logit, of its negative where the pair does not belong together, added up row by row."""
+    return -F.logsigmoid(torch.where(positives, logits, -logits)).sum(-1)
