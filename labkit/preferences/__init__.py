@@ -1,7 +1,7 @@
 """Objectives on log-probabilities and rewards: score, link, weight, term."""
 
 from labkit.preferences.absolute import dpop, rpo
-from labkit.preferences.logps import sequence_logps
+from labkit.preferences.logps import sequence_logps, token_logps
 from labkit.preferences.margin import aot, discopop, dpo, exo, hinge, ipo, robust_dpo
 from labkit.preferences.pointwise import apo_down, apo_zero, bco, kto, nca, sppo
 from labkit.preferences.reference_free import cpo, orpo, sft, simpo, slic
@@ -32,4 +32,5 @@ __all__ = [
     "simpo",
     "slic",
     "sppo",
+    "token_logps",
 ]

@@ -1,5 +1,6 @@
 """From a policy's logits to the log-probability of what it answered."""
 
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -40,12 +41,21 @@ def sequence_logps(
     >>> sequence_logps(logits, labels, mask)          # 2 log(1/8)
     tensor([-4.1589])
     """
+    marked = mask[:, 1:].bool()
+    logps = token_logps(logits, labels, mask).sum(-1)
+    return logps / marked.sum(-1) if average else logps
+
+
+@checked(sizes={"t": 2, "v": 2})
+def token_logps(
+    logits: Float[Tensor, "n t v"], labels: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"]
+) -> Float[Tensor, "n t"]:
+    """The log-probability of every marked token, in its own place; 0 at the others. `sequence_logps` adds them up."""
     logits, labels, marked = logits[:, :-1], labels[:, 1:], mask[:, 1:].bool()
     answered(labels, marked, logits.shape[-1])
     # the chosen logit minus the log-partition: no second tensor as large as the logits is kept for the backward pass
-    chosen = logits.gather(-1, labels.masked_fill(~marked, 0)[..., None]).squeeze(-1)
-    logps = ((chosen - logits.logsumexp(-1)) * marked).sum(-1)
-    return logps / marked.sum(-1) if average else logps
+    chosen = logits.gather(-1, labels.masked_fill(~marked, 0).long()[..., None]).squeeze(-1)
+    return F.pad((chosen - logits.logsumexp(-1)).masked_fill(~marked, 0.0), (1, 0))
 
 
 def answered(labels: Int[Tensor, "n t"], marked: Bool[Tensor, "n t"], vocabulary: int) -> None:
