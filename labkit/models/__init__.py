@@ -6,9 +6,7 @@ from typing import Any
 from torch import nn
 
 CATALOG = {
-    "points": "labkit.models.encoders",
-    "linear": "labkit.models.encoders",
-    "mlp": "labkit.models.encoders",
+    **dict.fromkeys(("points", "linear", "mlp", "conv", "resnet"), "labkit.models.encoders"),
     "softmax_policy": "labkit.models.policies",
     "tiny_lm": "labkit.models.tiny_lm",
 }

@@ -1,12 +1,15 @@
-"""Encoders small enough for two cores: a free table of points, a linear map, an MLP.
+"""Encoders small enough for two cores: a free table of points, a linear map, an MLP, two convolutional nets.
 
-All take `heads`: `projector`, `predictor` and `prototypes` as in `labkit.models.heads.Encoder`.
+The convolutional ones normalise by groups of channels, not by batches: what an image's embedding is never depends on the
+images beside it, and a gradient between two instances is one between two instances. All take `heads`: `projector`,
+`predictor` and `prototypes` as in `labkit.models.heads.Encoder`.
 """
 
 import itertools
 from typing import Any
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from labkit.data import Dataset
 from labkit.models.heads import Encoder
@@ -50,3 +53,57 @@ def mlp(
     if not projector and out:
         layers, width = [*layers, nn.Linear(sizes[-1], out)], out
     return Encoder(nn.Sequential(*layers), width, out=out, projector=projector, **heads)
+
+
+def conv(
+    data: Dataset,
+    *,
+    widths: tuple[int, ...] = (32, 64, 128),
+    out: int | None = None,
+    projector: bool | int = True,
+    **heads: Any,
+) -> Encoder:
+    """Three convolutions of 3 x 3, each halved while it has 8 pixels or more; features are means over places."""
+    channels, size, *_ = data.x.shape[1:]
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise((channels, *widths)):
+        layers += [convolution(a, b), nn.ReLU()]
+        if size >= 8:
+            layers, size = [*layers, nn.MaxPool2d(2)], size // 2
+    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Encoder(body, widths[-1], out=out, projector=projector, **heads)
+
+
+def resnet(
+    data: Dataset,
+    *,
+    width: int = 32,
+    blocks: int = 1,
+    out: int | None = None,
+    projector: bool | int = True,
+    **heads: Any,
+) -> Encoder:
+    """Three stages of `blocks` residual blocks, of width, 2 width and 4 width channels; the last two stages halve the image."""
+    layers: list[nn.Module] = [convolution(data.x.shape[1], width), nn.ReLU()]
+    for stage in range(3):
+        for block in range(blocks):
+            halves = stage > 0 and block == 0
+            layers.append(Residual((width << stage) // (2 if halves else 1), width << stage, stride=2 if halves else 1))
+    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Encoder(body, 4 * width, out=out, projector=projector, **heads)
+
+
+def convolution(a: int, b: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(a, b, 3, stride, padding=1, bias=False), nn.GroupNorm(min(8, b), b))
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2015, arXiv 1512.03385)."""
+
+    def __init__(self, a: int, b: int, stride: int):
+        super().__init__()
+        self.first, self.second = convolution(a, b, stride), convolution(b, b)
+        self.shortcut = nn.Identity() if (a, stride) == (b, 1) else nn.Conv2d(a, b, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.shortcut(x) + self.second(F.relu(self.first(x))))
