@@ -1,0 +1,75 @@
+"""Meters again as slow float64 loops, written from the papers: nothing shared with labkit."""
+
+import math
+
+
+def unit(row):
+    length = math.sqrt(math.fsum(x * x for x in row))
+    return [x / length for x in row]
+
+
+def dot(u, v):
+    return math.fsum(x * y for x, y in zip(u, v, strict=True))
+
+
+def squared_distance(u, v):
+    return math.fsum((x - y) ** 2 for x, y in zip(u, v, strict=True))
+
+
+def alignment(z1, z2, alpha=2):
+    gaps = [math.sqrt(squared_distance(unit(u), unit(v))) ** alpha for u, v in zip(z1, z2, strict=True)]
+    return math.fsum(gaps) / len(gaps)
+
+
+def uniformity(z, t=2):
+    z = [unit(row) for row in z]
+    n = len(z)
+    total = math.fsum(math.exp(-t * squared_distance(z[i], z[j])) for i in range(n) for j in range(i))
+    return math.log(total / (n * (n - 1) / 2))
+
+
+def tolerance(z, labels):
+    z = [unit(row) for row in z]
+    cosines = [dot(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j and labels[i] == labels[j]]
+    return math.fsum(cosines) / len(cosines)
+
+
+def mean_row(z):
+    z = [unit(row) for row in z]
+    return [math.fsum(column) / len(z) for column in zip(*z, strict=True)]
+
+
+def mean_norm(z):
+    return math.sqrt(dot(mean_row(z), mean_row(z)))
+
+
+def modality_gap(a, b):
+    return math.sqrt(squared_distance(mean_row(a), mean_row(b)))
+
+
+def push_share(z, labels=None, temperature=0.1, fraction=0.05):
+    z = [unit(row) for row in z]
+    n, shares = len(z), []
+    for i in range(n):
+        pushes = {j: math.exp(dot(z[i], z[j]) / temperature) for j in range(n) if j != i}
+        if labels is None:
+            chosen = sorted(pushes, key=pushes.get, reverse=True)[: math.ceil(fraction * (n - 1))]
+        else:
+            chosen = [j for j in pushes if labels[j] == labels[i]]
+        shares.append(math.fsum(pushes[j] for j in chosen) / math.fsum(pushes.values()))
+    return math.fsum(shares) / n
+
+
+def effective_rank(singular_values, epsilon=0.0):
+    total = math.fsum(singular_values)
+    parts = [s / total + epsilon for s in singular_values]
+    return math.exp(-math.fsum(p * math.log(p) for p in parts if p > 0))
+
+
+def knn_accuracy(train_z, train_y, test_z, test_y, k=20, temperature=0.07):
+    train_z, right = [unit(row) for row in train_z], 0
+    for row, label in zip(test_z, test_y, strict=True):
+        near = sorted(((dot(unit(row), other), y) for other, y in zip(train_z, train_y, strict=True)), reverse=True)[:k]
+        votes = {c: math.fsum(math.exp(s / temperature) for s, y in near if y == c) for c in set(train_y)}
+        right += max(votes, key=votes.get) == label
+    return right / len(test_y)
