@@ -15,12 +15,16 @@ FLOORS = [
     {"registry", "tiled", "energy", "link"},
     {"contrast"},
     {"losses", "preferences", "metrics"},
-    {"data", "models"},
+    {"data"},
+    {"models"},
     {"training"},
     {"results"},
     {"figures"},
-    {"explorers", "lessons"},
-    {"doctor", "pairs", "tour", "cli"},
+    {"reader"},
+    {"explorers", "lessons", "selfcheck"},
+    {"doctor", "pairs"},
+    {"tour"},
+    {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Looking up a name by importing the rooms that register it, or the stored results' recipes: upward on purpose, when called.
