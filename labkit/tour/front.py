@@ -10,10 +10,12 @@ TAGLINE = "See what contrastive and preference losses really do."
 
 def index_page(lessons: list[dict[str, Any]], about: dict[str, str]) -> str:
     """The index of all lessons that were run."""
-    doors = "".join(door(lesson) for lesson in lessons)
+    first = [lesson for lesson in lessons if lesson["name"].startswith("00")]
+    doors = "".join(door(lesson) for lesson in lessons if lesson not in first)
+    start = "".join(f'<a class="start" href="{x["name"]}.html">{html.escape(x["title"])} →</a>' for x in first)
     body = (
         f'<header class="hero"><h1>labkit</h1><p>{TAGLINE} Real models are trained, every sentence with a number is asserted '
-        "by the code that made it, and nothing on these pages needs a network.</p></header>"
+        f"by the code that made it, and nothing on these pages needs a network.</p>{start}</header>"
         f'<main id="main" class="wide">{hero(lessons)}'
         f'<section aria-label="Lessons"><div class="doors">{doors}</div></section>'
         f"{table(lessons)}</main>"
@@ -48,10 +50,11 @@ def cover(lesson: dict[str, Any]) -> str:
 
 def door(lesson: dict[str, Any]) -> str:
     number, _, _ = lesson["name"].partition("_")
+    failed = f'<p class="fail">✗ {html.escape(lesson["error"])}</p>' if lesson["error"] else ""
     return (
         f'<article class="door">{cover(lesson)}<div class="body">'
         f'<h3><a href="{lesson["name"]}.html">{number} {html.escape(lesson["title"])}</a></h3>'
-        f'<p>{lesson["lede"]}</p><p class="facts">{facts(lesson)}</p></div></article>'
+        f'<p>{lesson["lede"]}</p>{failed}<p class="facts">{facts(lesson)}</p></div></article>'
     )
 
 

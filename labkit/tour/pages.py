@@ -109,11 +109,12 @@ def plot(figure: dict[str, Any], alt: str, key: str, *, still: bool = False) -> 
 
 def code(source: str) -> str:
     """The code of a cell, folded away behind its first telling line."""
-    lines = [line for line in source.splitlines() if line.strip() and not line.lstrip().startswith(("#", "try:"))]
-    if not lines:
+    if not source.strip() or source.startswith("try:\n    import labkit"):  # the first cell is the same everywhere
         return ""
+    lines = source.strip().splitlines()
+    plain = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "@", "import ", "from "))] or lines
     return (
-        f'<details class="code"><summary>Code: <code>{html.escape(lines[0].strip())}</code></summary>'
+        f'<details class="code"><summary>Code: <code>{html.escape(plain[0].strip())}</code></summary>'
         f"<pre><code>{colored(source)}</code></pre></details>\n"
     )
 
@@ -134,7 +135,9 @@ def colored(source: str) -> str:
 
 def stream(output: Any) -> str:
     """Printed text; of a progress bar, which writes over itself, only what stayed."""
-    text = "\n".join(line.rpartition("\r")[2] for line in ANSI.sub("", output.text).splitlines()).strip("\n")
+    text = "\n".join(line.rpartition("\r")[2] for line in ANSI.sub("", output.text).replace("\r\n", "\n").split("\n")).strip(
+        "\n"
+    )
     if not text.strip():
         return ""
     return f'<pre class="{output.name}">{html.escape(text)}</pre>'
