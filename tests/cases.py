@@ -1,0 +1,182 @@
+"""Inputs for the tests that every registered entry inherits, made from its signature; the exceptions stand in tables on top."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labkit.registry import Entry, catalog
+
+# Options that an entry needs to make sense of inputs this small.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "knn_accuracy": {"k": 2},
+    "few_label_probe": {"per_class": 1, "draws": 2},
+    "push_share": {"fraction": 0.4},
+}
+# Entries whose gradient is not the derivative of their value, by design; what it is instead is tested where it says.
+STOPPED = {
+    "macl": "detached weight and temperature: test_closed_forms",
+    "dclw": "detached weight: test_oracles, test_closed_forms",
+    "simsiam": "stopped gradient: test_oracles, test_closed_forms",
+    "swav": "detached codes: test_oracles, test_closed_forms",
+}
+# Oracles computed where they are used, and the test that does it: what a library answers, an identity, a number of the authors.
+ELSEWHERE = {
+    "ches": "test_movement.py::test_ches_is_the_official_number",
+    "displacement": "test_movement.py::test_entanglement_tells_the_sign_of_a_small_plain_step",
+    "entanglement": "test_movement.py::test_entanglement_tells_the_sign_of_a_small_plain_step",
+    "rank_me": "test_metrics.py::test_ranks_of_known_spectra",
+    "singular_spectrum": "test_metrics.py::test_ranks_of_known_spectra",
+    "linear_probe": "test_metrics.py::test_linear_probe_is_scikit_learns_and_does_not_see_scale_rotation_or_dead_columns",
+    "few_label_probe": "test_metrics.py::test_few_label_probe_is_the_mean_over_draws",
+    "clustering_accuracy": "test_metrics.py::test_clusters_and_classes",
+    "clustering_nmi": "test_metrics.py::test_clusters_and_classes",
+}
+SIZES = {"n": 6, "m": 5, "d": 4, "v": 3, "k": 4, "t": 4, "s": 3, "p": 7}
+# The same two views, the other way round.
+SWAPS = ({"z1": "z2", "z2": "z1"}, {"a": "b", "b": "a"}, {"p1": "p2", "z2": "z1", "p2": "p1", "z1": "z2"})
+SWAPS += ({"scores1": "scores2", "scores2": "scores1"},)
+ORACLES = Path(__file__).parent / "oracles"
+
+ENTRIES = catalog()
+LOSSES = [e for e in ENTRIES if e.kind == "loss"]
+TRAINED = [e for e in ENTRIES if e.kind in ("loss", "preference")]
+NORMALISED = [e for e in LOSSES if e.checker.directions]
+
+
+def having(parameter: str, entries: list[Entry] = ENTRIES) -> list[Entry]:
+    return [e for e in entries if parameter in e.checker.parameters]
+
+
+def inputs(
+    entry: Entry, *, dtype: torch.dtype = torch.float64, seed: int = 0, optional: bool = False, **sizes: int
+) -> dict[str, Tensor]:
+    """Tensors for what a call needs, and with `optional` for what it may take."""
+    draw = torch.Generator().manual_seed(seed)
+    names = [n for n, p in entry.checker.parameters.items() if p.is_tensor and (optional or p.required)]
+    return {name: one_input(entry, name, dtype, draw, {**SIZES, **sizes}) for name in names}
+
+
+def one_input(entry: Entry, name: str, dtype: torch.dtype, draw: torch.Generator, sizes: dict[str, int]) -> Tensor:
+    parameter = entry.checker.parameters[name]
+    shape = tuple(sizes[letter] for letter in letters(entry, name))
+    if name.endswith("mask"):
+        mask = torch.rand(shape, generator=draw) < 0.7
+        mask[:, 0] = True  # no answer is empty
+        return mask
+    if name.endswith("lengths"):
+        return torch.randint(1, 9, shape, generator=draw)
+    if parameter.integral:
+        return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.rand(shape, generator=draw).argsort(-1)
+    if name.endswith("logps"):
+        return (-0.1 - 3 * torch.rand(shape, generator=draw, dtype=torch.float64)).to(dtype)
+    return torch.randn(shape, generator=draw, dtype=torch.float64).to(dtype)
+
+
+def letters(entry: Entry, name: str) -> list[str]:
+    """The axes of an argument, in its first form: `["n", "d"]`."""
+    return entry.checker.parameters[name].shapes[0].dim_str.split()
+
+
+def call(entry: Entry, given: dict[str, Tensor], **options: Any) -> Tensor:
+    return entry.fn(**given, **{**OPTIONS.get(entry.name, {}), **options})
+
+
+def unreduced(entry: Entry, given: dict[str, Tensor], **options: Any) -> Tensor:
+    return call(entry, given, **options, **({"reduction": "none"} if "reduction" in entry.checker.parameters else {}))
+
+
+def leaves(entry: Entry, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The arguments that a model would be trained through: those that must be floating."""
+    return {n: x.detach().clone().requires_grad_() for n, x in given.items() if entry.checker.parameters[n].floating}
+
+
+def along(entry: Entry, given: dict[str, Tensor], letter: str, change: Any) -> dict[str, Tensor]:
+    """`change(tensor, axis)` of every argument that has the axis."""
+    return {n: change(x, letters(entry, n).index(letter)) if letter in letters(entry, n) else x for n, x in given.items()}
+
+
+def swapped(entry: Entry, given: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """The views in another order, or None for an entry that has none."""
+    if "views" in given:
+        return {**given, "views": given["views"].flip(1)}
+    names = next((s for s in SWAPS if set(s) == set(given)), None)
+    return names and {name: given[other] for name, other in names.items()}
+
+
+def with_oracle() -> set[str]:
+    """What a number in `oracles/*.json`, a function in `oracles/*loops.py` or a test of ELSEWHERE stands for."""
+    found: set[str] = set()
+    for file in ORACLES.glob("*.json"):
+        found |= {row.get("entry", row.get("meter")) for row in json.loads(file.read_text(encoding="utf-8"))["values"]}
+    for file in ORACLES.glob("*loops.py"):
+        found |= set(vars(loops(file.stem)))
+    for name, test in ELSEWHERE.items():
+        file, function = test.split("::")
+        body = (ORACLES.parent / file).read_text(encoding="utf-8").partition(f"def {function}(")[2].partition("\ndef ")[0]
+        found |= {name} if f"{name}(" in body else set()
+    return found
+
+
+def loops(name: str) -> Any:
+    """`oracles/NAME.py` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ORACLES / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def outside(interval: Any) -> Iterator[tuple[str, float]]:
+    """Numbers just outside an interval, where it has an end."""
+    if interval and interval.low > -inf:
+        yield "too small", interval.low - 1
+    if interval and interval.high < inf:
+        yield "too large", interval.high + 1
+    if interval and interval.low > -inf and interval.text.startswith("("):
+        yield "the limit", interval.low
+
+
+def wrong(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What a call may be given wrongly: what is wrong, the argument that the error must name, the arguments."""
+    given = inputs(entry)
+    parameters = entry.checker.parameters
+    floating = [n for n in given if parameters[n].floating]
+    for name, x in given.items():
+        yield "a list", name, {**given, name: x.tolist()}
+        yield "four more axes", name, {**given, name: x[None, None, None, None]}
+        yield "nothing", name, {**given, name: x[:0]}
+        yield "missing", name, {n: y for n, y in given.items() if n != name}
+        if parameters[name].integral:
+            yield "fractions", name, {**given, name: x.double()}
+        if name in floating:
+            yield "whole numbers", name, {**given, name: x.round().long()}
+            for what, bad in (("NaN", float("nan")), ("infinity", float("inf"))):
+                yield what, name, {**given, name: torch.where(torch.arange(len(x)).view(-1, *[1] * (x.ndim - 1)) == 1, bad, x)}
+        for what, value in outside(parameters[name].interval):
+            yield what, name, {**given, name: torch.full_like(x, value)}
+        if name in entry.checker.directions:
+            yield "a row of zeros", name, {**given, name: torch.cat([x[:1] * 0, x[1:]])}
+        if any(set(letters(entry, n)) & set(letters(entry, name)) for n in given if n != name):
+            yield "a size of its own", name, {**given, name: x[tuple(slice(1, None) for _ in x.shape)]}
+        if len(given) > 1:
+            yield "another device", name, {**given, name: x.to("meta")}
+        if len(floating) > 1 and name in floating:
+            yield "another precision", name, {**given, name: x.half()}
+    first = next((n for n in given if "n" in letters(entry, n)), None)
+    if first and entry.checker.sizes.get("n", 1) > 1:
+        yield "one row", first, along(entry, given, "n", lambda x, axis: x.narrow(axis, 0, 1))
+    for name, p in parameters.items():
+        if p.is_number:
+            yield "a word", name, {**given, name: "much"}
+            yield "not a number", name, {**given, name: float("nan")}
+            for what, value in outside(p.interval):
+                yield what, name, {**given, name: value if float in p.options else int(value)}
+        elif p.words:
+            yield "an unknown word", name, {**given, name: "average"}
+    yield "an unknown argument", "tau", {**given, "tau_of_mine": 1.0}
