@@ -141,6 +141,22 @@ def test_a_small_temperature_in_double(entry):
     assert all(torch.isfinite(x.grad).all() for x in trained.values() if x.grad is not None)
 
 
+@over(LOSSES)
+@pytest.mark.parametrize("how", ["two rows", "identical", "identical views", "opposite views", "one dimension"])
+def test_points_in_special_places(entry, how):
+    given = inputs(entry, n=2 if how == "two rows" else 6, d=1 if how == "one dimension" else 4)
+    for name, x in given.items():
+        if x.is_floating_point() and how == "identical":
+            given[name] = torch.ones_like(x)
+        elif name in ("z2", "b", "p2", "positives", "scores2") and how.endswith("views"):
+            given[name] = next(iter(given.values())) * (-1 if how.startswith("opposite") else 1)
+    trained = leaves(entry, given)
+    value = call(entry, {**given, **trained})
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(x.grad).all() for x in trained.values() if x.grad is not None)
+
+
 @over([e for e in ENTRIES if e.kind == "metric"])
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_a_meter_takes_half_precision(entry, dtype):
