@@ -19,6 +19,7 @@ FLOORS = [
     {"models"},
     {"training"},
     {"results"},
+    {"recipes"},
     {"figures"},
     {"reader"},
     {"explorers", "lessons", "selfcheck"},

@@ -244,7 +244,7 @@ def test_knn_in_blocks_and_at_the_edge(monkeypatch):
     (train, y), (test, test_y) = blobs(60, noise=3.0), blobs(40, noise=3.0, seed=2)
     want = knn_accuracy(train, y, test, test_y, k=60, temperature=0.002)  # exp(1 / T) would overflow
     assert want == knn_accuracy(train, y, test, test_y, k=1)  # so cold that the nearest decides
-    monkeypatch.setattr("labkit.metrics.probes.BLOCK_ROWS", 7)
+    monkeypatch.setattr("labkit.metrics.probes.BLOCK", 7 * 60)
     assert knn_accuracy(train, y, test, test_y, k=60, temperature=0.002) == want
     with pytest.raises(ValueError, match="k must be at most the 60 rows of train_z, got 61"):
         knn_accuracy(train, y, test, test_y, k=61)

@@ -10,8 +10,8 @@ from torch import Tensor
 from labkit.checks import Scalar
 from labkit.contrast import unit
 from labkit.registry import EMBEDDINGS, meter
-from labkit.tiled import BLOCK_ROWS
 
+BLOCK = 2**23  # similarities at a time: 64 MiB
 RANGES = {"C": "(0, inf)", "per_class": "[1, inf)", "draws": "[1, inf)"}
 
 
@@ -53,7 +53,7 @@ def knn_accuracy(
     train, test = unit(train_z.double()), unit(test_z.double())
     classes, voters = train_y.unique(return_inverse=True)
     right = torch.zeros((), dtype=train.dtype, device=train.device)
-    for rows in torch.arange(len(test), device=test.device).split(BLOCK_ROWS):
+    for rows in torch.arange(len(test), device=test.device).split(max(BLOCK // len(train), 1)):
         near = (test[rows] @ train.T).topk(k)
         weights = ((near.values - near.values[:, :1]) / temperature).exp()  # the nearest weighs 1: nothing overflows
         votes = weights.new_zeros(len(rows), len(classes)).scatter_add(1, voters[near.indices], weights)
