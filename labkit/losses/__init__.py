@@ -9,7 +9,7 @@ from labkit.losses.regression import simsiam
 from labkit.losses.sigmoid import siglip
 from labkit.losses.softmax import clip_loss, info_nce, nt_xent
 from labkit.losses.spectral import spectral
-from labkit.losses.supervised import sup_con
+from labkit.losses.supervised import joint, sup_con
 from labkit.losses.temperature import macl
 from labkit.losses.uniform import align_uniform, decoupled_uniformity
 
@@ -24,6 +24,7 @@ __all__ = [
     "dhel",
     "hard_negative",
     "info_nce",
+    "joint",
     "macl",
     "mv_dhel",
     "mv_info_nce",

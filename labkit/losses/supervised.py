@@ -1,4 +1,4 @@
-"""Labels say who is a positive."""
+"""Labels say who is a positive, alone or beside the views."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import contrast, log_partition, reduce, share, unit
-from labkit.registry import objective
+from labkit.registry import EMBEDDINGS, objective
 from labkit.tiled import by_blocks
 
 
@@ -42,8 +42,9 @@ def sup_con(
     Raises:
         ValueError, TypeError: labels that do not match, fewer than two rows, a row of zeros, NaN, temperature <= 0.
 
-    Source: Khosla et al. 2020 (arXiv 2004.11362), eqs. 2 and 3; official code google-research/supcon. HobbitLong/SupContrast
-    multiplies by temperature / 0.07; we do not.
+    Source: Khosla et al. 2020 (arXiv 2004.11362), eqs. 2 and 3. Both official codes scale the loss, which we do not:
+    google-research/supcon by the temperature (unless told not to), HobbitLong/SupContrast, which has L_out alone, by
+    temperature / 0.07. google-research/supcon also divides twice by |P(i)| when there is one view; we follow the paper.
 
     >>> z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     >>> sup_con(z, torch.tensor([0, 0, 1, 1]), temperature=1.0)    # log(1 + 2/e)
@@ -60,3 +61,40 @@ def sup_con(
         return contrast(logits, same, log_partition(logits, other), inside=form == "in", reduction="none")
 
     return reduce(by_blocks(loss, len(z), block_size), reduction)
+
+
+@objective("2305.16536", invariant=EMBEDDINGS | {"view swap"}, ranges={"share": "[0, 1]"})
+def joint(
+    views: Float[Tensor, "n v d"],
+    labels: Int[Tensor, "n"],
+    *,
+    share: Scalar = 0.5,
+    temperature: Scalar = 0.1,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Supervised and self-supervised contrast in one: what keeps subclasses from collapsing into their class.
+
+    .. math:: (1 - \beta) \, L_{SupCon}(z, y) + \beta \, L_{SupCon}(z, i)
+
+    where in the second term every instance is its own class: NT-Xent over all views.
+
+    Args:
+        views: two or more views of each instance; L2-normalised inside.
+        labels: `(n,)` integers.
+        share: 0 to 1, the weight :math:`\beta` of the self-supervised term; 0 is SupCon, 1 is NT-Xent.
+        temperature: > 0, of both terms.
+        reduction: "none" gives one value per instance, `(n,)`, the mean over its views.
+
+    Raises:
+        ValueError, TypeError: labels that do not match, fewer than two rows or views, zero rows, NaN, `share` outside [0, 1].
+
+    Source: Xue et al. 2023 (arXiv 2305.16536), the joint loss of their section on class collapse, with SupCon's and SimCLR's
+    losses in place of the spectral ones that they analyse; no official code was found.
+
+    >>> z = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    >>> joint(z, torch.tensor([0, 1]), share=0.5, temperature=1.0)      # log(1 + 2/e): both terms agree here
+    tensor(0.5514)
+    """
+    own = torch.arange(len(views), device=views.device)
+    supervised, alone = (sup_con(views, y, temperature=temperature, reduction="none") for y in (labels, own))
+    return reduce(((1 - share) * supervised + share * alone).unflatten(0, (len(views), -1)).mean(1), reduction)

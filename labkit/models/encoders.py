@@ -44,15 +44,16 @@ def mlp(
 ) -> Encoder:
     """`depth` layers of `width` with ReLU are the features; a projector (one hidden layer of 128) takes them to `out` = 32.
 
-    Without a projector z is h: the last layer's `width` features, or, where `out` is given, a linear map of them to `out`.
+    Without a projector z is h, and its numbers may have either sign: where `out` is given a linear map to `out` comes last,
+    where it is not the last ReLU is left out.
     """
     sizes = [data.x[0].numel()] + [width] * depth
     layers: list[nn.Module] = [nn.Flatten()]
     for a, b in itertools.pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
-    if not projector and out:
-        layers, width = [*layers, nn.Linear(sizes[-1], out)], out
-    return Encoder(nn.Sequential(*layers), width, out=out, projector=projector, **heads)
+    if not (projector or out):
+        layers.pop()
+    return encoder(layers, width, out, projector, **heads)
 
 
 def conv(
@@ -63,15 +64,17 @@ def conv(
     projector: bool | int = True,
     **heads: Any,
 ) -> Encoder:
-    """Three convolutions of 3 x 3, each halved while it has 8 pixels or more; features are means over places."""
+    """Three convolutions of 3 x 3, each halved while it has 8 pixels or more; features are means over places.
+
+    Without a projector z is these means of ReLUs, all >= 0; with `out` as well, a linear map of them.
+    """
     channels, size, *_ = data.x.shape[1:]
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise((channels, *widths)):
         layers += [convolution(a, b), nn.ReLU()]
         if size >= 8:
             layers, size = [*layers, nn.MaxPool2d(2)], size // 2
-    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return Encoder(body, widths[-1], out=out, projector=projector, **heads)
+    return encoder([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], widths[-1], out, projector, **heads)
 
 
 def resnet(
@@ -89,8 +92,14 @@ def resnet(
         for block in range(blocks):
             halves = stage > 0 and block == 0
             layers.append(Residual((width << stage) // (2 if halves else 1), width << stage, stride=2 if halves else 1))
-    body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return Encoder(body, 4 * width, out=out, projector=projector, **heads)
+    return encoder([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], 4 * width, out, projector, **heads)
+
+
+def encoder(layers: list[nn.Module], width: int, out: int | None, projector: bool | int, **heads: Any) -> Encoder:
+    """Without a projector, `out` asks for a linear map to so many dimensions, and these are the features."""
+    if not projector and out:
+        layers, width = [*layers, nn.Linear(width, out)], out
+    return Encoder(nn.Sequential(*layers), width, out=out, projector=projector, **heads)
 
 
 def convolution(a: int, b: int, stride: int = 1) -> nn.Sequential:
