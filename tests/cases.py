@@ -144,14 +144,14 @@ def outside(interval: Any) -> Iterator[tuple[str, float]]:
 
 def wrong(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What a call may be given wrongly: what is wrong, the argument that the error must name, the arguments."""
-    given = inputs(entry)
-    parameters = entry.checker.parameters
+    given, parameters = inputs(entry, optional=True), entry.checker.parameters
     floating = [n for n in given if parameters[n].floating]
     for name, x in given.items():
         yield "a list", name, {**given, name: x.tolist()}
         yield "four more axes", name, {**given, name: x[None, None, None, None]}
         yield "nothing", name, {**given, name: x[:0]}
-        yield "missing", name, {n: y for n, y in given.items() if n != name}
+        if parameters[name].required:
+            yield "missing", name, {n: y for n, y in given.items() if n != name}
         if parameters[name].integral:
             yield "fractions", name, {**given, name: x.double()}
         if name in floating:
@@ -168,9 +168,10 @@ def wrong(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield "another device", name, {**given, name: x.to("meta")}
         if len(floating) > 1 and name in floating:
             yield "another precision", name, {**given, name: x.half()}
-    first = next((n for n in given if "n" in letters(entry, n)), None)
+    needed = inputs(entry)
+    first = next((n for n in needed if "n" in letters(entry, n)), None)
     if first and entry.checker.sizes.get("n", 1) > 1:
-        yield "one row", first, along(entry, given, "n", lambda x, axis: x.narrow(axis, 0, 1))
+        yield "one row", first, along(entry, needed, "n", lambda x, axis: x.narrow(axis, 0, 1))
     for name, p in parameters.items():
         if p.is_number:
             yield "a word", name, {**given, name: "much"}

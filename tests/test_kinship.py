@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from labkit import losses
 from labkit.contrast import two_views
+from labkit.losses.negatives import without_expected
 from labkit.registry import ENTRIES
 
 
@@ -46,6 +47,21 @@ def test_where_more_positives_are_expected_than_there_are_negatives_the_limit_ho
     close(value, torch.full((8,), math.log1p(6 * exp(-10)), dtype=DOUBLE))
     for slope in gradients(lambda a: losses.debiased(a, z1, temperature=0.2, tau_plus=0.5), z1 + 0.01 * randn(4, 4)):
         assert torch.isfinite(slope).all()
+
+
+def test_taking_off_expected_positives_in_logs_is_the_linear_formula():
+    """On both sides of zero, between zero and the lower limit, and exactly at zero, where a logarithm would be of 0."""
+    negatives = torch.linspace(0.05, 12, 400, dtype=DOUBLE).log()[:, None]
+    negatives = torch.cat([negatives, torch.tensor([[log(0.3 * 6)]], dtype=DOUBLE)]).requires_grad_()
+    positive = torch.zeros_like(negatives)
+    left = (negatives.detach().exp() - 0.3 * 6) / 0.7
+    limit = 6 * exp(-1 / 0.5)
+    assert (left < 0).any()
+    assert ((left > 0) & (left < limit)).any()
+    found = without_expected(negatives, positive, 6, 0.5, 0.3)
+    close(found.detach(), left.clamp(min=limit).log())
+    (slope,) = torch.autograd.grad(found.sum(), negatives)
+    close(slope, torch.where(left > limit, negatives.detach().exp() / (0.7 * left), 0.0))
 
 
 def test_clip_loss_is_info_nce_in_both_directions():

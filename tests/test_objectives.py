@@ -182,7 +182,8 @@ def expected_length(entry):
     given = inputs(entry)
     n, m = cases.SIZES["n"], cases.SIZES["m"]
     if entry.unit == "anchor":
-        return n * (2 if {"z1", "z2"} <= set(given) or {"a", "b"} <= set(given) else 1)
+        pairs = {"z1", "z2"} <= set(given) or {"a", "b"} <= set(given)
+        return n * (2 if pairs else cases.SIZES["v"] if "views" in given else 1)
     assert entry.unit in ("instance", "example", "rank", "list", "pair")
     return n + m if any("m" in letters(entry, name) for name in given) else n
 

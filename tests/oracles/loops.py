@@ -139,11 +139,6 @@ def joint(views, labels, share=0.5, temperature=0.1):
     return [mean((1 - share) * supervised[v * i + k] + share * alone[v * i + k] for k in range(v)) for i in range(n)]
 
 
-def joint(views, labels, share=0.5, temperature=0.1):
-    both = [sup_con(views, y, temperature) for y in (labels, list(range(len(views))))]
-    return [(1 - share) * supervised + share * alone for supervised, alone in zip(*both, strict=True)]
-
-
 def align_uniform(z1, z2, alpha=2, t=2, weight=1):
     z1, z2 = [unit(u) for u in z1], [unit(u) for u in z2]
     align = mean(distance(u, v) ** alpha for u, v in zip(z1, z2, strict=True))
