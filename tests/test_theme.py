@@ -46,3 +46,15 @@ def test_plotly_look_is_set_and_what_the_figure_says_stays():
     assert figure.layout.title.text == "Mine" and figure.layout.template.layout.paper_bgcolor == theme.PAPER
     made = go.Figure(layout=theme.layout(title="Push", height=300))
     assert made.layout.title.text == "Push" and made.layout.height == 300
+
+
+def test_figures_can_be_kept_for_slides(tmp_path):
+    figure, axes = theme.canvas()
+    axes.plot([0, 1])
+    for name in ("slides/a.pdf", "a.svg", "a.png"):
+        assert theme.save(figure, tmp_path / name).stat().st_size > 1000
+    moving = go.Figure(go.Scatter(y=[1, 2]))
+    page = theme.save(moving, tmp_path / "b.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in page and 'src="http' not in page
+    with pytest.raises(ValueError, match=r"must end in \.html"):
+        theme.save(moving, tmp_path / "b.png")

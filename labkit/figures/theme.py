@@ -5,6 +5,7 @@ The card is opaque, so that a figure stays legible where the page around it is d
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -125,6 +126,23 @@ def plotly(figure: Any) -> Any:
     """The plotly figure itself, in this look; what the figure sets for itself stays."""
     figure.update_layout(layout())
     return figure
+
+
+def save(figure: Any, path: str | Path) -> Path:
+    """Keep a figure for slides: matplotlib as .pdf, .svg or .png (300 dpi), plotly as .html that needs no network.
+
+    Raises:
+        ValueError: a plotly figure and a path that does not end in .html (pictures of them need a browser: take a screenshot).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if hasattr(figure, "savefig"):
+        figure.savefig(path, dpi=300)
+    elif path.suffix == ".html":
+        figure.write_html(path, include_plotlyjs=True, config={"displaylogo": False})
+    else:
+        raise ValueError(f"path must end in .html for a plotly figure, got {path.name}")
+    return path
 
 
 def alt(figure: Any, text: str | None = None) -> str:

@@ -14,6 +14,7 @@ from labkit.tour import markdown
 
 PLOTLY = "application/vnd.plotly.v1+json"
 ASSETS = Path(__file__).parent / "assets"
+COLUMN = 760  # pixels of the text column; wider pictures stand out of it
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -57,7 +58,8 @@ class Writer:
         if cell.cell_type != "code":
             return ""
         outputs = "".join(self.output(o, cover="cover" in tags) for o in cell.outputs)
-        return code(cell.source) + (f'<div class="out">{outputs}</div>\n' if outputs else "")
+        wide = " wide" if any(width(o) > COLUMN for o in cell.outputs) else ""
+        return code(cell.source) + (f'<div class="out{wide}">{outputs}</div>\n' if outputs else "")
 
     def output(self, output: Any, *, cover: bool) -> str:
         if output.output_type == "stream":
@@ -85,12 +87,18 @@ class Writer:
         path.write_bytes(base64.b64decode(content))
         alt = size.get("alt") or plain
         self.figures.append({"png": f"figures/{path.name}", "alt": alt, "cover": cover})
-        width = f' width="{size["width"]}" height="{size["height"]}"' if "width" in size and "height" in size else ""
-        return f'<img src="figures/{path.name}" alt="{html.escape(alt, quote=True)}"{width} loading="lazy">'
+        shape = f' width="{size["width"]}" height="{size["height"]}"' if "width" in size and "height" in size else ""
+        return f'<img src="figures/{path.name}" alt="{html.escape(alt, quote=True)}"{shape} loading="lazy">'
 
     def plot(self, figure: dict[str, Any], alt: str, cover: bool) -> str:
         self.figures.append({"plotly": figure, "alt": alt, "cover": cover})
         return plot(figure, alt, f"{self.name}-{len(self.figures)}")
+
+
+def width(output: Any) -> int:
+    """How wide a picture wants to be, in pixels; 0 if it does not care."""
+    plotted = output.get("data", {}).get(PLOTLY, {}).get("layout", {}).get("width")
+    return plotted or output.get("metadata", {}).get("image/png", {}).get("width", 0)
 
 
 def plot(figure: dict[str, Any], alt: str, key: str, *, still: bool = False) -> str:

@@ -1,20 +1,27 @@
-// Draws the plotly figures of a page, and lets the arrow keys move their first slider. No network, no kernel.
+// Draws the plotly figures of a page, and lets the arrow keys move their slider. No network, no kernel.
 "use strict";
 
-function stepTo(plot, index) {
-  const slider = plot.layout.sliders[0];
-  const step = slider.steps[Math.max(0, Math.min(slider.steps.length - 1, index))];
-  Plotly.relayout(plot, { "sliders[0].active": slider.steps.indexOf(step) });
+// Of several sliders one is seen at a time: that is the one the keys move.
+function seen(plot) {
+  const sliders = (plot.layout && plot.layout.sliders) || [];
+  return sliders.findIndex((slider) => slider.visible !== false);
+}
+
+function stepTo(plot, number, place) {
+  const steps = plot.layout.sliders[number].steps;
+  const index = Math.max(0, Math.min(steps.length - 1, place));
+  const step = steps[index];
+  Plotly.relayout(plot, { [`sliders[${number}].active`]: index });
   if (step.method !== "skip") Plotly[step.method](plot, ...step.args);
 }
 
 function onKey(event) {
   const plot = event.currentTarget;
-  const sliders = plot.layout && plot.layout.sliders;
   const moves = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
-  if (!sliders || !sliders.length || !(event.key in moves)) return;
+  const number = seen(plot);
+  if (number < 0 || !(event.key in moves)) return;
   event.preventDefault();
-  stepTo(plot, (sliders[0].active || 0) + moves[event.key]);
+  stepTo(plot, number, (plot.layout.sliders[number].active || 0) + moves[event.key]);
 }
 
 for (const plot of document.querySelectorAll(".plot")) {

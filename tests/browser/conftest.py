@@ -1,0 +1,109 @@
+"""A real headless Chromium, and a JupyterLab on a copy of the lessons. Skipped, with the reason, where there is no browser."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from labkit.paths import PACKAGE, notebooks
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+def chromium_path():
+    return os.environ.get("LABKIT_CHROMIUM") or next((p for p in map(shutil.which, NAMES) if p), None)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser, shared by the tests of a session."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    path = chromium_path()
+    if not path:
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium (or name one in LABKIT_CHROMIUM)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh page at a fixed size that remembers what went wrong on it."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.troubles = []
+    page.on("pageerror", lambda error: page.troubles.append(f"error: {error}"))
+    page.on("requestfailed", lambda request: page.troubles.append(f"failed: {request.url}"))
+    page.on("console", lambda m: page.troubles.append(f"console: {m.text}") if m.type == "error" else None)
+    yield page
+    context.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab on a copy of the lessons, without anyone's settings."""
+    home, port = tmp_path_factory.mktemp("lab"), free_port()
+    shutil.copytree(notebooks(), home / "notebooks", ignore=shutil.ignore_patterns("*.py", ".ipynb_checkpoints"))
+    environment = os.environ | {
+        "LABKIT_SMOKE": "1",
+        "PYTHONPATH": str(PACKAGE.parent),
+        "HOME": str(home),
+        **{name: str(home / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")},
+        "JUPYTERLAB_SETTINGS_DIR": str(quiet_settings(home)),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
+    command += [f"--ServerApp.root_dir={home / 'notebooks'}"]
+    log = home / "server.log"
+    with log.open("w") as out:
+        server = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=home)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/status", server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def quiet_settings(home):
+    """No question about news over the page, and every cell in it, also those out of sight."""
+    settings = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},
+    }
+    for name, values in settings.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
+    return home / "settings"
+
+
+def wait_for(address, server, log, seconds=120):
+    for _ in range(seconds * 2):
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=2) as reply:
+                if reply.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"JupyterLab did not start:\n{Path(log).read_text()[-3000:]}")
