@@ -24,7 +24,7 @@ from labkit.paths import shipped
 
 RESULTS: dict[str, Callable[..., dict[str, Any]]] = {}
 # The files that register results. They train models, so they are imported only when something is to be computed.
-TOPICS: tuple[str, ...] = ()
+TOPICS: tuple[str, ...] = ("labkit.recipes.temperature",)
 
 
 def result(name: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
@@ -84,11 +84,14 @@ def replace(path: Path, content: bytes) -> None:
 
 @functools.cache
 def load(name: str) -> dict[str, Any]:
-    """What `run(name)` stored: arrays from an .npz, plain numbers and lists from a .json. Treat it as read-only."""
+    """What `run(name)` stored: arrays from an .npz, plain numbers and lists from a .json; not to be written to."""
     path = shipped("results") / f"{name}.npz"
     if path.exists():
         with np.load(path) as stored:
-            return dict(stored)
+            arrays = dict(stored)
+        for array in arrays.values():
+            array.setflags(write=False)  # every reader shares them
+        return arrays
     path = path.with_suffix(".json")
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))

@@ -29,6 +29,8 @@ def test_arrays_come_back_as_they_were(kept):
     back = results.load("curve")
     assert back["x"].dtype == np.uint8 and back["x"].tolist() == [0, 1, 2]
     assert back["loss"].dtype == np.float16 and back["loss"].tolist() == [0.5, 0.25]
+    with pytest.raises(ValueError, match="read-only"):
+        back["loss"][0] = 1
 
 
 def test_plain_numbers_are_kept_as_json(kept):

@@ -1,0 +1,6 @@
+"""Explorers: a state, controls, what is shown and what is said; live in a notebook, and without a kernel on a page."""
+
+from labkit.explorers.core import Control, Explorer, State, Track
+from labkit.explorers.temperature import temperature
+
+__all__ = ["Control", "Explorer", "State", "Track", "temperature"]
