@@ -63,7 +63,7 @@ def sup_con(
     return reduce(by_blocks(loss, len(z), block_size), reduction)
 
 
-@objective("2305.16536", invariant=EMBEDDINGS | {"view swap"}, ranges={"share": "[0, 1]"})
+@objective("2305.16536", unit="instance", invariant=EMBEDDINGS | {"view swap"}, ranges={"share": "[0, 1]"})
 def joint(
     views: Float[Tensor, "n v d"],
     labels: Int[Tensor, "n"],
