@@ -28,7 +28,7 @@ def align_uniform(
 
     Args:
         z1, z2: two views, row by row of the same instances; L2-normalised inside.
-        alpha: > 0, power of the distance between views.
+        alpha: > 0, power of the distance between views; below 1 there is no gradient (NaN) where two views coincide.
         t: > 0, inverse width of the potential.
         weight: >= 0, weight of uniformity.
 
