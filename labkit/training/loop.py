@@ -22,6 +22,7 @@ from labkit.training.config import Config
 from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
 
 CHECKPOINT_SECONDS = 2.0
+SENTENCES = 64  # a policy's snapshots hold so many answers: a full softmax for every token is large
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 
 
@@ -122,7 +123,7 @@ class Trainer:
     @torch.no_grad()
     def snapshot(self) -> None:
         if self.reference is not None:
-            arrays = {"logps": self.model(self.data.chosen).log_softmax(-1).float().cpu().numpy()}
+            arrays = {"logps": self.model(self.data.chosen[self.probe[:SENTENCES]]).log_softmax(-1).float().cpu().numpy()}
         else:
             arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy()}
         write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
@@ -165,6 +166,8 @@ class Trainer:
             tokens, mask = tokens[index], mask[index]
             tensors[f"{which}_logps"] = preferences.sequence_logps(self.model(tokens), tokens, mask)
             tensors[f"{which}_lengths"] = mask.sum(-1)
+            if self.data.rejected is None:
+                continue  # a corpus to imitate: no margin, so no reference to ask
             with torch.no_grad():
                 assert self.reference is not None
                 tensors[f"ref_{which}_logps"] = preferences.sequence_logps(self.reference(tokens), tokens, mask)
