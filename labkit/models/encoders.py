@@ -64,29 +64,31 @@ def conv(
     projector: bool | int = True,
     **heads: Any,
 ) -> Encoder:
-    """Three convolutions of 3 x 3, each halved while it has 8 pixels or more; features are means over places.
+    """Three convolutions of 3 x 3, each of stride 2 while there are 8 pixels or more; features are means over places.
 
     Without a projector z is these means of ReLUs, all >= 0; with `out` as well, a linear map of them.
     """
     channels, size, *_ = data.x.shape[1:]
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise((channels, *widths)):
-        layers += [convolution(a, b), nn.ReLU()]
-        if size >= 8:
-            layers, size = [*layers, nn.MaxPool2d(2)], size // 2
+        stride = 2 if size >= 8 else 1
+        layers, size = [*layers, convolution(a, b, stride), nn.ReLU()], size // stride
     return encoder([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()], widths[-1], out, projector, **heads)
 
 
 def resnet(
     data: Dataset,
     *,
-    width: int = 32,
+    width: int = 16,
     blocks: int = 1,
     out: int | None = None,
     projector: bool | int = True,
     **heads: Any,
 ) -> Encoder:
-    """Three stages of `blocks` residual blocks, of width, 2 width and 4 width channels; the last two stages halve the image."""
+    """Three stages of `blocks` residual blocks, of width, 2 width and 4 width channels; the last two stages halve the image.
+
+    Two cores take about a second for a step with 256 pairs of Fashion-MNIST; `width=64` is meant for a GPU.
+    """
     layers: list[nn.Module] = [convolution(data.x.shape[1], width), nn.ReLU()]
     for stage in range(3):
         for block in range(blocks):
