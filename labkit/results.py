@@ -24,7 +24,10 @@ from labkit.paths import shipped
 
 RESULTS: dict[str, Callable[..., dict[str, Any]]] = {}
 # The files that register results. They train models, so they are imported only when something is to be computed.
-TOPICS: tuple[str, ...] = ("labkit.recipes.temperature",)
+TOPICS: tuple[str, ...] = (
+    "labkit.recipes.alignment_uniformity",
+    "labkit.recipes.temperature",
+)
 
 
 def result(name: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:

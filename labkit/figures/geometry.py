@@ -35,7 +35,7 @@ def circles(
             circle(ax, points, classes)
             ax.set_title(title, loc="center")
             ax.text(0, -1.32, captions[row][title], ha="center", va="top", fontsize=11.5, color=theme.INK)
-        across[0].text(-1.62, 0, row, rotation=90, ha="center", va="center", fontsize=13, fontweight="semibold")
+        across[0].text(-1.62, 0, row, rotation=90, ha="center", va="center", fontsize=13, fontweight="bold")
     return figure
 
 
@@ -127,19 +127,20 @@ def scoreboard(scores: Mapping[str, Mapping[str, float]], marks: Mapping[str, tu
     """
     meters = list(next(iter(scores.values())))
     figure, axes = theme.canvas(len(meters), sharey=True, height=1.3 + 0.55 * len(scores), squeeze=False)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="semibold")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     places = np.arange(len(scores))[::-1]
     for meter, ax in zip(meters, axes[0], strict=True):
         values = np.array([row[meter] for row in scores.values()])
         value, name = marks[meter]
         ax.axvline(value, color=theme.MUTED, linestyle="--", linewidth=1.5)
-        ax.text(value, len(scores) - 0.42, f" {name}", color=theme.MUTED, fontsize=11, va="bottom", ha="center")
+        ax.text(value, len(scores) - 0.45, f" {name}", color=theme.MUTED, fontsize=11, va="bottom")
         ax.hlines(places, value, values, color=theme.GRID, linewidth=4)
         ax.scatter(values, places, s=90, color=theme.CYCLE[: len(values)], zorder=3)
         for v, y in zip(values, places, strict=True):
-            ax.annotate(f"{v:.3g}", (v, y), (0, 9), textcoords="offset points", ha="center", fontsize=11)
+            ax.annotate(f"{v:.2f}", (v, y), (9, 0), textcoords="offset points", va="center", fontsize=11)
         ax.set(xlabel=meter, yticks=places, yticklabels=list(scores), ylim=(-0.6, len(scores) - 0.2))
-        ax.margins(x=0.18)
+        low, high = min(value, values.min()), max(value, values.max())
+        ax.set_xlim(low - 0.08 * (high - low), high + 0.3 * (high - low))  # room for the numbers
         ax.grid(axis="y", visible=False)
     return figure
 
@@ -162,32 +163,32 @@ def plane(
         groups: a word for each run (its loss), which gives the marker.
         live: "alignment" and "uniformity" of runs that were just trained, drawn as rings.
     """
-    figure, ax = theme.canvas(width=8.6, height=5.4)
-    low, high = uniformity.min() - 0.1, uniformity.max() + 0.1
+    figure, ax = theme.canvas(width=9, height=5.4)
     for total in np.arange(-6, 2, 0.5):
-        ax.axline((low, total - low), slope=-1, color=theme.GRID, linewidth=1, zorder=0)
-    names = sorted(set(groups))
-    for group, marker in zip(names, "osD^v", strict=False):
+        ax.axline((total, 0), slope=-1, color=theme.GRID, linewidth=1, zorder=0)
+    worst = np.quantile(quality, 0.1)  # a run or two that failed must not take the colours of all others
+    for group, marker in zip(sorted(set(groups)), "osD^v", strict=False):
         mine = np.array([g == group for g in groups])
+        ax.scatter([], [], marker=marker, s=75, color=theme.MUTED, label=group)
         dots = ax.scatter(
-            uniformity[mine], alignment[mine], c=quality[mine], marker=marker, s=75, label=group,
-            vmin=quality.min(), vmax=quality.max(), cmap=theme.SEQUENTIAL, edgecolors=theme.PAPER, linewidths=0.6,
+            uniformity[mine], alignment[mine], c=quality[mine], marker=marker, s=75, vmin=worst, vmax=quality.max(),
+            cmap=theme.SEQUENTIAL, edgecolors=theme.MUTED, linewidths=0.5,
         )  # fmt: skip
     if live:
         ax.scatter(
             live["uniformity"],
             live["alignment"],
-            s=210,
+            s=230,
             facecolors="none",
             edgecolors=theme.VERMILION,
             label="trained just now",
         )
-    figure.colorbar(dots, ax=ax, label=name, pad=0.02).outline.set_visible(False)
+    figure.colorbar(dots, ax=ax, label=name, pad=0.02, extend="min").outline.set_visible(False)
     margin = 0.08 * (alignment.max() - alignment.min())
-    ax.set(xlim=(low, high), ylim=(max(alignment.min() - margin, 0), alignment.max() + margin))
+    ax.set(xlim=(uniformity.min() - 0.15, uniformity.max() + 0.15), ylim=(-margin, alignment.max() + margin))
     ax.set(xlabel="uniformity (left: more even)", ylabel="alignment (down: views closer)")
     ax.grid(visible=False)
-    ax.legend(loc="best")
+    ax.legend(loc="upper right", title="lines: equal sums", alignment="left")
     return figure
 
 
@@ -199,14 +200,14 @@ def rankings(panels: Mapping[str, tuple[np.ndarray, np.ndarray, Sequence[Any]]],
         panels: title -> (score, quality, group of each run).
         xlabel: what the score is.
     """
-    figure, axes = theme.canvas(len(panels), height=4.6, squeeze=False)
+    figure, axes = theme.canvas(len(panels), width=6 * len(panels), height=4.6, squeeze=False)
     for (title, (score, quality, groups)), ax in zip(panels.items(), axes[0], strict=True):
         names = sorted(set(groups))
         for group, color in zip(names, theme.colors(len(names)) if len(names) > 1 else [theme.BLUE], strict=True):
             mine = np.array([g == group for g in groups])
             ax.scatter(score[mine], quality[mine], s=42, alpha=0.85, color=color, linewidths=0, label=str(group))
         if len(names) > 1:
-            ax.legend(title="views", loc="best", fontsize=11)
+            ax.legend(loc="best", fontsize=11)
         ax.set(title=title, xlabel=xlabel, ylabel="accuracy")
     return figure
 
@@ -221,20 +222,18 @@ def finite(
         curves: title -> (n, bound at n, limit).
         dots: title -> (n, found by descent, of random points).
     """
-    figure, axes = theme.canvas(len(curves), height=4.6, squeeze=False)
+    figure, axes = theme.canvas(len(curves), width=6 * len(curves), height=5, squeeze=False)
     for (title, (n, bound, limit)), ax in zip(curves.items(), axes[0], strict=True):
         sizes, found, random = dots[title]
-        ax.fill_between(n, bound, min(bound.min(), found.min()) - 1, color=theme.GRID, linewidth=0)
-        ax.plot(n, bound, color=theme.INK)
-        ax.axhline(limit, color=theme.MUTED, linestyle="--")
-        ax.plot(sizes, random, "o", color=theme.SKY, markersize=7)
-        ax.plot(sizes, found, "o", color=theme.VERMILION, markersize=8)
+        low = min(found.min(), limit) - 0.5
+        ax.fill_between(n, bound, min(bound.min(), low), color=theme.GRID, linewidth=0, label="no arrangement lies here")
+        ax.plot(n, bound, color=theme.INK, label="bound for n points")
+        ax.axhline(limit, color=theme.MUTED, linestyle="--", label="limit for many points")
+        ax.plot(sizes, random, "o", color=theme.SKY, markersize=7, label="random points")
+        ax.plot(sizes, found, "o", color=theme.VERMILION, markersize=9, label="found by descent")
         ax.set(xscale="log", title=title, xlabel="points n", ylabel="uniformity")
-        ax.set(ylim=(max(bound.min(), found.min() - 0.6), max(random.max(), limit) + 0.25), xlim=(n.min(), n.max()))
-        ax.annotate(
-            "limit for many points", (n.max(), limit), (-4, 5), textcoords="offset points", ha="right", color=theme.MUTED
-        )
-        ax.annotate("random points", (sizes[-2], random[-2]), (0, 10), textcoords="offset points", ha="center", color=theme.SKY)
-        ax.annotate("found by descent", (sizes[1], found[1]), (8, -14), textcoords="offset points", color=theme.VERMILION)
-        ax.text(n.max() ** 0.7, ax.get_ylim()[0] + 0.06, "no arrangement lies here", color=theme.INK, ha="center")
+        ax.set(ylim=(low, max(random.max(), limit) + 0.2), xlim=(n.min(), n.max()))
+        ax.set_xticks(sizes, [str(k) for k in sizes])
+        ax.minorticks_off()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
