@@ -111,14 +111,14 @@ class Claim:
 
     def __str__(self) -> str:
         mark = "·" if not self.asserted else "✓" if self.passed else "✗"
-        return f"{mark} {self.text}: {self.number} {self.op} {self.bound:g} [{self.kind}; {self.verdict}]"
+        return f"{mark} {self.text}: {self.number} {self.op} {self.bound:.4g} [{self.kind}; {self.verdict}]"
 
     def _repr_html_(self) -> str:
         mark, color = ("·", "#5F6470") if not self.asserted else ("✓", "#009E73") if self.passed else ("✗", "#D55E00")
         return (
             f'<div class="labkit-claim" style="border-left:4px solid {color};padding:.35em .8em;margin:.4em 0">'
             f'<b style="color:{color}">{mark}</b> {html.escape(self.text)} '
-            f"<b>{self.number}</b> {html.escape(self.op)} {self.bound:g} "
+            f"<b>{self.number}</b> {html.escape(self.op)} {self.bound:.4g} "
             f'<span style="opacity:.7">({self.kind}; {self.verdict})</span></div>'
         )
 

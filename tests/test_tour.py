@@ -166,6 +166,7 @@ FORMULAS = [
     (r"\log(x)", "<mi>log</mi><mo"),
     (r"-t\lVert z \rVert^2", '<mo lspace="0" rspace="0">‖</mo>'),
     (r"\begin{aligned} a &= b \\ c &= d\end{aligned}", "<mtable"),
+    (r"{}_0F_1(d/2; t^2)", "<mi>F</mi>"),
     (r"\operatorname{softmax}(x)_i \propto e^{x_i}", "softmax"),
 ]
 

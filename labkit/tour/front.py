@@ -91,6 +91,6 @@ def row(c: dict[str, Any]) -> str:
     )
     return (
         f'<tr><td>{html.escape(c["text"])}</td><td class="number" data-label="Number">{html.escape(c["number"])}</td>'
-        f'<td class="number" data-label="Must be">{html.escape(c["op"])} {c["bound"]:g}</td>'
+        f'<td class="number" data-label="Must be">{html.escape(c["op"])} {c["bound"]:.4g}</td>'
         f'<td data-label="Kind">{c["kind"]}</td><td data-label="Verified">{c["date"]}</td>{verdict}</tr>'
     )

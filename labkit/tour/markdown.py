@@ -5,6 +5,7 @@ import html
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 MATHML = "http://www.w3.org/1998/Math/MathML"
@@ -54,10 +55,7 @@ def is_name(element: ET.Element) -> bool:
 
 def space_around_names(row: ET.Element) -> None:
     """TeX puts a thin space around `log`; MathML has to be told."""
-    children = list(row)
-    for child, after in zip(children, [*children[1:], None], strict=True):
-        if after is None:
-            continue
+    for child, after in pairwise(list(row)):
         joins = is_name(child) and (is_name(after) or not starts_with_operator(after))
         follows = is_name(after) and not is_name(child) and (local(child) != "mo" or child.text in CLOSING)
         if joins or follows:
@@ -117,4 +115,5 @@ def render(source: str) -> str:
     >>> render("The loss is **large**.")
     '<p>The loss is <strong>large</strong>.</p>\\n'
     """
-    return converter()(source)
+    made = converter()(source)
+    return made.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
