@@ -141,10 +141,13 @@ def test_all_mirrors_down_says_where_to_put_the_file(serve, tmp_path):
     assert f"put it, as it is, into {tmp_path / 'toy'}" in text and "apt install toy" in text and "http://home" in text
 
 
-def test_nothing_is_fetched_unasked(serve, tmp_path):
+@pytest.mark.parametrize("said", ["download=False", "LABKIT_OFFLINE=1", "LABKIT_SMOKE=1"])
+def test_nothing_is_fetched_unasked(serve, tmp_path, monkeypatch, said):
     server = serve()
-    with pytest.raises(FileNotFoundError, match="download=False"):
-        fetch.locate(source(server.url), "a.bin", root=tmp_path, download=False)
+    if said.startswith("LABKIT"):
+        monkeypatch.setenv(*said.split("="))
+    with pytest.raises(FileNotFoundError, match=said):
+        fetch.locate(source(server.url), "a.bin", root=tmp_path, download=said != "download=False")
     assert server.asked == []
 
 

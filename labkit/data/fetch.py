@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import http.client
+import os
 import tomllib
 import urllib.error
 import urllib.request
@@ -73,6 +74,8 @@ def frozen(row: dict[str, Any]) -> dict[str, Any]:
 def locate(source: Source, name: str, *, root: Path | None = None, download: bool = True) -> Path:
     """The path of a verified file: found in a folder, or downloaded into `root` (default: labkit's cache).
 
+    `LABKIT_OFFLINE=1` and smoke runs never download.
+
     Raises:
         ValueError: a file is there, but is not the published one.
         FileNotFoundError: it is nowhere and could not be downloaded; says where to put it by hand.
@@ -83,7 +86,8 @@ def locate(source: Source, name: str, *, root: Path | None = None, download: boo
     for folder in folders:
         if (folder / name).exists():
             return verified(folder / name, file)
-    said = download_file(source, file, mine) if download else ["not tried: download=False"]
+    offline = [f"not tried: {name}=1" for name in ("LABKIT_OFFLINE", "LABKIT_SMOKE") if os.environ.get(name) == "1"]
+    said = (offline or download_file(source, file, mine)) if download else ["not tried: download=False"]
     if not said:
         return mine / name
     lines = [
@@ -115,29 +119,33 @@ def download_file(source: Source, file: File, folder: Path) -> list[str]:
 def pull(url: str, part: Path, file: File) -> None:
     """Bring `part` to a whole, verified file, or raise; what has arrived stays for the next try, unless it proved wrong."""
     for attempt in range(TRIES):
-        resumed = part.exists() and part.stat().st_size > 0
+        had = size(part)
         try:
             receive(url, part, file)
         except urllib.error.HTTPError as error:
-            if not (error.code == 416 and resumed):  # 416: our part is longer than their file
+            if not (error.code == 416 and had):  # 416: our part is longer than their file
                 raise
             part.unlink()
             continue
         except BROKEN as error:
-            if isinstance(error, Refused) or attempt == TRIES - 1:
+            if isinstance(error, Refused) or size(part) == had or attempt == TRIES - 1:
                 raise
-            continue
+            continue  # cut off on the way: go on from there
         if hexdigest(part) == file.sha256:
             return
         part.unlink()
-        if not resumed:  # all of it came from here
+        if not had:  # all of it came from here
             break
     raise Refused("what it sent is not the published file (its sha256 differs)")
 
 
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def receive(url: str, part: Path, file: File) -> None:
     """Append to `part` what is missing of it; start anew where the server cannot resume."""
-    start = part.stat().st_size if part.exists() else 0
+    start = size(part)
     if start == file.size:
         return
     if start > file.size:
@@ -159,9 +167,8 @@ def receive(url: str, part: Path, file: File) -> None:
                 shown.update(len(block))
                 if out.tell() > file.size:
                     break
-    came = part.stat().st_size
-    if came < file.size:
-        raise OSError(f"cut off after {came:,} of {file.size:,} bytes")
+    if size(part) < file.size:
+        raise OSError(f"cut off after {size(part):,} of {file.size:,} bytes")
 
 
 def progress(file: File, start: int) -> Any:
