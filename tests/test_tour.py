@@ -166,6 +166,7 @@ FORMULAS = [
     (r"\log(x)", "<mi>log</mi><mo"),
     (r"-t\lVert z \rVert^2", '<mo lspace="0" rspace="0">‖</mo>'),
     (r"\begin{aligned} a &= b \\ c &= d\end{aligned}", "<mtable"),
+    (r"\big\langle a, b \big\rangle", "⟨"),
     (r"{}_0F_1(d/2; t^2)", "<mi>F</mi>"),
     (r"\operatorname{softmax}(x)_i \propto e^{x_i}", "softmax"),
 ]
@@ -183,10 +184,25 @@ def test_a_formula_that_cannot_be_shown_is_not_shown_wrong(tex):
     assert f'<code class="tex">{tex}</code>' in markdown.render(f"See ${tex}$.")
 
 
+@pytest.mark.parametrize(
+    "source, formulas",
+    [
+        ("$$a = b\n+ c\n- d$$", 1),  # lines that begin like a list
+        ("$$\na = b\n$$", 1),
+        ("so $a +\nb$ and $c$", 2),
+        ("`$a$` costs \\$5, or\n\n```\n$$x$$\n```", 0),
+    ],
+)
+def test_formulas_are_found_wherever_they_stand(source, formulas):
+    made = markdown.render(source)
+    assert made.count("<math") == formulas and "<ul>" not in made and 'class="tex"' not in made
+
+
 @pytest.mark.parametrize("script", pairs.scripts(), ids=lambda p: p.stem)
 def test_every_formula_of_the_lessons_can_be_shown(script):
     text = "".join(markdown.render(c.source) for c in pairs.read(script).cells if c.cell_type == "markdown")
     assert re.findall(r'<code class="tex">.*?</code>', text) == []
+    assert "$$" not in text
 
 
 @pytest.mark.parametrize("script", walk.lessons(), ids=lambda p: p.stem)

@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-from labkit.tour.pages import facts, page, plot
+from labkit.tour.pages import card, facts, page, plot
 
 TAGLINE = "See what contrastive and preference losses really do."
 
@@ -30,7 +30,8 @@ def hero(lessons: list[dict[str, Any]]) -> str:
     for lesson in lessons:
         for figure in lesson["figures"]:
             if figure.get("plotly", {}).get("layout", {}).get("sliders"):
-                return f'<div class="out">{plot(figure["plotly"], figure["alt"], "hero")}</div>'
+                wish = figure["plotly"]["layout"].get("width") or 0
+                return f'<div class="out">{card(plot(figure["plotly"], figure["alt"], "hero"), wish)}</div>'
     return ""
 
 
@@ -64,21 +65,25 @@ def table(lessons: list[dict[str, Any]]) -> str:
     if not every:
         return ""
     asserted = [c for c in every if c["asserted"]]
-    rows = "".join(group(lesson) for lesson in lessons if lesson["claims"])
     seconds = sum(lesson["seconds"] for lesson in lessons)
     return (
         f'<h2 id="claims">What the lessons claim</h2><p>{sum(c["passed"] for c in asserted)} of {len(asserted)} asserted '
         f"claims hold; all lessons together took {seconds:.0f} s. Over several seeds, every seed must pass and the mean must "
-        'lie at least two standard deviations from the bound.</p><div class="scroll"><table class="claims"><thead><tr>'
-        '<th scope="col">Claim</th><th scope="col">Number</th><th scope="col">Must be</th><th scope="col">Kind</th>'
-        f'<th scope="col">Verified</th><th scope="col">Verdict</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        f"lie at least two standard deviations from the bound.</p>{''.join(group(x) for x in lessons if x['claims'])}"
     )
 
 
 def group(lesson: dict[str, Any]) -> str:
-    link = f'<a href="{lesson["name"]}.html">{html.escape(lesson["title"])}</a>'
-    head = f'<tr><th colspan="6" scope="rowgroup">{link} · {lesson["seconds"]:.0f} s</th></tr>'
-    return head + "".join(row(c) for c in lesson["claims"])
+    """The claims of one lesson; a click on its name folds them away."""
+    asserted = [c for c in lesson["claims"] if c["asserted"]]
+    held = sum(c["passed"] for c in asserted)
+    columns = "".join(f'<th scope="col">{c}</th>' for c in ("Claim", "Number", "Must be", "Kind", "Verified", "Verdict"))
+    return (
+        f'<details class="claims" open><summary>{html.escape(lesson["title"])} <span class="facts">{held} of {len(asserted)} '
+        f'hold; {lesson["seconds"]:.0f} s; <a href="{lesson["name"]}.html">the lesson</a></span></summary>'
+        f'<div class="scroll"><table class="claims"><thead><tr>{columns}</tr></thead><tbody>'
+        f"{''.join(row(c) for c in lesson['claims'])}</tbody></table></div></details>"
+    )
 
 
 def row(c: dict[str, Any]) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 
 MATHML = "http://www.w3.org/1998/Math/MathML"
 ROWS = {"math", "mrow", "mstyle", "mtd", "mpadded"}  # whose children stand side by side
+# Delimiters that the converter leaves as they are when they come with a size (`\\big\\langle`).
+SIZED = {"\\langle": "⟨", "\\rangle": "⟩", "\\lVert": "‖", "\\rVert": "‖", "\\lvert": "|", "\\rvert": "|"}
+MATH = re.compile(r"```.*?```|`[^`\n]*`|\$\$(?:(?!\n\n).)+?\$\$|(?<![\\$])\$(?![\s$])(?:(?!\n\n)[^$])+?\$", re.DOTALL)
 BARS, CLOSING = {"‖", "|"}, {")", "]", "}", "⟩"}
 SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
 
@@ -31,6 +34,8 @@ def formula(tex: str, *, block: bool = False) -> str:
         tree = ET.fromstring(made)
     except Exception as error:  # the converter has many kinds of its own
         raise ValueError(f"this formula cannot be shown: {tex} ({type(error).__name__})") from error
+    for element in tree.iter():
+        element.text = SIZED.get(element.text or "", element.text)
     if "\\" in "".join(tree.itertext()):
         raise ValueError(f"this formula has a command that cannot be shown: {tex}")
     for element in list(tree.iter()):
@@ -109,11 +114,16 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
+def one_line(found: re.Match[str]) -> str:
+    """A formula may run over several lines, one of which may begin like a list; code may not be touched."""
+    return found[0] if found[0].startswith("`") else re.sub(r"\s*\n\s*", " ", found[0])
+
+
 def render(source: str) -> str:
     """HTML of a markdown cell.
 
     >>> render("The loss is **large**.")
     '<p>The loss is <strong>large</strong>.</p>\\n'
     """
-    made = converter()(source)
+    made = converter()(MATH.sub(one_line, source))
     return made.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")

@@ -14,7 +14,6 @@ from labkit.tour import markdown
 
 PLOTLY = "application/vnd.plotly.v1+json"
 ASSETS = Path(__file__).parent / "assets"
-COLUMN = 760  # pixels of the text column; wider pictures stand out of it
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -58,8 +57,7 @@ class Writer:
         if cell.cell_type != "code":
             return ""
         outputs = "".join(self.output(o, cover="cover" in tags) for o in cell.outputs)
-        wide = " wide" if any(width(o) > COLUMN for o in cell.outputs) else ""
-        return code(cell.source) + (f'<div class="out{wide}">{outputs}</div>\n' if outputs else "")
+        return code(cell.source) + (f'<div class="out">{outputs}</div>\n' if outputs else "")
 
     def output(self, output: Any, *, cover: bool) -> str:
         if output.output_type == "stream":
@@ -75,7 +73,7 @@ class Writer:
         if "application/vnd.jupyter.widget-view+json" in data:
             return ""  # a progress bar: nothing that a page could show
         if "text/html" in data:
-            return data["text/html"]
+            return f'<div class="scroll">{data["text/html"]}</div>'
         if "text/markdown" in data:
             return markdown.render(data["text/markdown"])
         return f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
@@ -88,17 +86,16 @@ class Writer:
         alt = size.get("alt") or plain
         self.figures.append({"png": f"figures/{path.name}", "alt": alt, "cover": cover})
         shape = f' width="{size["width"]}" height="{size["height"]}"' if "width" in size and "height" in size else ""
-        return f'<img src="figures/{path.name}" alt="{html.escape(alt, quote=True)}"{shape} loading="lazy">'
+        return card(f'<img src="figures/{path.name}" alt="{html.escape(alt, quote=True)}"{shape}>', size.get("width", 0))
 
     def plot(self, figure: dict[str, Any], alt: str, cover: bool) -> str:
         self.figures.append({"plotly": figure, "alt": alt, "cover": cover})
-        return plot(figure, alt, f"{self.name}-{len(self.figures)}")
+        return card(plot(figure, alt, f"{self.name}-{len(self.figures)}"), figure.get("layout", {}).get("width") or 0)
 
 
-def width(output: Any) -> int:
-    """How wide a picture wants to be, in pixels; 0 if it does not care."""
-    plotted = output.get("data", {}).get(PLOTLY, {}).get("layout", {}).get("width")
-    return plotted or output.get("metadata", {}).get("image/png", {}).get("width", 0)
+def card(figure: str, width: int) -> str:
+    """A figure in the text; one that wants to be wider than the column stands out of it on both sides."""
+    return f'<div class="figure" style="--wish:{width}px">{figure}</div>'
 
 
 def plot(figure: dict[str, Any], alt: str, key: str, *, still: bool = False) -> str:
@@ -107,7 +104,8 @@ def plot(figure: dict[str, Any], alt: str, key: str, *, still: bool = False) -> 
     moves = bool(figure.get("layout", {}).get("sliders"))
     label = alt + (" Arrow keys move the slider." if moves and not still else "")
     height = figure.get("layout", {}).get("height", 450)
-    attributes = ' data-still="yes"' if still else f' tabindex="0" style="height:{height}px"'
+    wide = f";max-width:{figure['layout']['width']}px" if figure.get("layout", {}).get("width") else ""
+    attributes = ' data-still="yes"' if still else f' tabindex="0" style="height:{height}px{wide}"'
     return (
         f'<div class="plot" role="{"img" if still or not moves else "group"}" aria-label="{html.escape(label, quote=True)}" '
         f'data-figure="{key}"{attributes}></div>'
