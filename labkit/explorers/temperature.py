@@ -203,7 +203,7 @@ def frame_of_the_loss(n: int, over: tuple[float, ...]) -> tuple[list[float], lis
 
 
 def explorer(models: Models, start: Temperature) -> Explorer[Temperature]:
-    from labkit.figures.temperature import linked
+    from labkit.figures.linked import linked
 
     start = models.settle(start, "")
     own = replace(start, mode="re-train", temperature=start.trained)

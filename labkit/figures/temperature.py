@@ -1,190 +1,178 @@
-"""What the temperature does, drawn: the explorer's linked panels, and the figures of the lesson."""
+"""The figures of the lesson on temperature: who pushes, what training trades, and where the loss lies."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labkit.figures import theme
 
-SAME, OTHER = theme.VERMILION, theme.BLUE
-# Classes other than the anchor's; the anchor's own is SAME.
-REST = (theme.BLUE, theme.GREEN, theme.PURPLE, theme.SKY, "#6A7B8C", theme.INK, "#8C6D31", "#9EBCDA", theme.ORANGE)
-WIDTH, HEIGHT = 1000, 540
-# x and y of each panel, in shares of what lies between the margins
-PANELS = {
-    "": ((0.0, 0.40), (0.0, 1.0)),
-    "2": ((0.50, 0.72), (0.60, 1.0)),
-    "3": ((0.50, 0.72), (0.0, 0.40)),
-    "4": ((0.81, 1.0), (0.70, 1.0)),
-    "5": ((0.81, 1.0), (0.35, 0.57)),
-    "6": ((0.81, 1.0), (0.0, 0.22)),
-}
-METERS = (  # name, what it is called at the end of its line, colour, panel, dash
-    ("push_same", "push on same class", SAME, "4", "solid"),
-    ("same_class", "same-class cosine", theme.PURPLE, "4", "solid"),
-    ("mean_norm", "length of mean", theme.INK, "4", "solid"),
-    ("uniformity", "uniformity", theme.BLUE, "5", "solid"),
-    ("alignment", "alignment", theme.GREEN, "5", "solid"),
-    ("loss", "loss", theme.INK, "6", "solid"),
-    ("chance", "chance", theme.MUTED, "6", "dash"),
-    ("floor", "floor", theme.MUTED, "6", "dot"),
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+
+def temperature_axis(ax: Any, ticks: Sequence[float] = (0.03, 0.1, 0.3, 1, 2)) -> None:
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("temperature")
+
+
+@theme.styled
+def rings(panels: Mapping[str, np.ndarray], labels: np.ndarray) -> "Figure":
+    """Embeddings on the circle, a panel for each model, coloured by class.
+
+    Args:
+        panels: title -> points `(n, 2)` on the unit circle.
+        labels: classes `(n,)`.
+    """
+    figure, axes = theme.canvas(len(panels), width=4.1 * len(panels), height=4.4, squeeze=False)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    rng = np.random.default_rng(0)
+    for (title, z), ax in zip(panels.items(), axes[0], strict=True):
+        ax.plot(np.cos(turn), np.sin(turn), color=theme.GRID, linewidth=1.5, zorder=0)
+        out = (1 + 0.16 * rng.random(len(z)))[:, None]  # a little outwards, so that points that coincide are seen
+        ax.scatter(*(z * out).T, c=np.array(theme.CYCLE)[labels], s=22, alpha=0.8, linewidths=0)
+        ax.set_title(title, loc="center")
+        ax.set(aspect="equal", xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
+        ax.axis("off")
+    return figure
+
+
+@theme.styled
+def own_class(shares: Mapping[str, np.ndarray], names: Sequence[str], even: float) -> "Figure":
+    """How much of an anchor's push falls on its own class, a bar for each class, a colour for each model.
+
+    Args:
+        shares: model -> share for each class `(classes,)`.
+        names: of the classes.
+        even: the share, were every negative pushed alike.
+    """
+    figure, ax = theme.canvas(width=8.6, height=4.4)
+    colors, at, width = (theme.MUTED, theme.VERMILION, theme.BLUE), np.arange(len(names)), 0.8 / len(shares)
+    for i, ((model, values), color) in enumerate(zip(shares.items(), colors, strict=False)):
+        ax.bar(
+            at + (i - (len(shares) - 1) / 2) * width, values, width * 0.92, color=color, label=f"{model}: {values.mean():.0%}"
+        )
+    ax.axhline(even, color=theme.INK, linestyle="--", linewidth=1.4)
+    ax.text(1.01, even, f"even:\n{even:.0%}", transform=ax.get_yaxis_transform(), va="center", color=theme.INK)
+    ax.set_xticks(at, names)
+    ax.set(xlabel="class of the anchor", ylabel="push on its own class", ylim=(0, 1.12), xlim=(-0.6, len(names) - 0.4))
+    ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left", ncols=len(shares), title=None)
+    return figure
+
+
+@theme.styled
+def nearest(temperatures: Sequence[float], shares: Mapping[str, np.ndarray], even: Mapping[str, float]) -> "Figure":
+    """The share of the push on the nearest negatives of one fixed embedding, against temperature.
+
+    Args:
+        shares: which negatives -> share at each temperature.
+        even: which negatives -> their part of all negatives.
+    """
+    figure, ax = theme.canvas(width=8.2, height=4.4)
+    for (which, values), color in zip(shares.items(), theme.colors(len(shares)), strict=True):
+        ax.plot(temperatures, values, color=color, linewidth=2.6)
+        ax.plot(temperatures[-1] * 1.02, even[which], marker="<", color=color, markersize=8, clip_on=False)
+        ax.text(temperatures[-1] * 1.14, even[which], f"{which}", color=color, va="center")
+    temperature_axis(ax, (0.01, 0.03, 0.1, 0.3, 1, 3, 10))
+    ax.set(ylabel="share of the push", ylim=(0, 1.03), xlim=(temperatures[0], temperatures[-1]))
+    ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    return figure
+
+
+PANELS = (
+    ("uniformity", "uniformity", "spread evenly ↓", theme.BLUE),
+    ("same_class", "same-class cosine", "classes together ↑", theme.PURPLE),
+    ("push_same", "push on the same class", "", theme.VERMILION),
 )
 
 
-def linked(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """The panels that move together (embeddings, pairs and push by angle, meters, loss), as a plain plotly figure."""
-    shown = {name: value.astype(np.float32) if is_fine(value) else value for name, value in shown.items()}
-    return {"data": [*embedding(shown), *similarities(shown), *meters(shown)], "layout": layout(shown)}
+@theme.styled
+def trade_off(temperatures: np.ndarray, stored: Row, live: Mapping[float, Sequence[Row]]) -> "Figure":
+    """Three meters of models that were trained at each temperature.
 
-
-def is_fine(value: Any) -> bool:
-    """Numbers finer than a screen: half of them is enough."""
-    return isinstance(value, np.ndarray) and value.dtype == np.float64
-
-
-def on(panel: str) -> dict[str, Any]:
-    return {"type": "scatter", "xaxis": f"x{panel}", "yaxis": f"y{panel}"}
-
-
-def embedding(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every instance, as large as its share of the push on the anchor; the anchor's class stands out."""
-    plane, labels, push, anchor = shown["plane"], shown["labels"], shown["push"], shown["anchor"]
-    others = [c for c in np.unique(labels) if c != labels[anchor]]
-    palette = {c: REST[i % len(REST)] for i, c in enumerate(others)} | {labels[anchor]: SAME}
-    turn, same = np.linspace(0, 2 * np.pi, 121), labels == labels[anchor]
-    points = {
-        "size": 6 + 36 * np.sqrt(push),
-        "color": [palette[c] for c in labels],
-        "opacity": np.where(same, 0.8, 0.45),
-        "line": {"width": 0},
-    }
-    told = {"text": labels, "customdata": push, "hovertemplate": "class %{text}: %{customdata:.1%} of the push<extra></extra>"}
-    star = {"symbol": "star", "size": 17, "color": theme.YELLOW, "line": {"color": theme.INK, "width": 1.5}}
-    rim = {"color": theme.MUTED, "width": 1}
-    return [
-        {**on(""), "x": np.cos(turn), "y": np.sin(turn), "mode": "lines", "line": rim, "hoverinfo": "skip"},
-        {**on(""), "x": plane[:, 0], "y": plane[:, 1], "mode": "markers", "marker": points, **told},
-        {**on(""), "x": plane[[anchor], 0], "y": plane[[anchor], 1], "mode": "markers", "marker": star, "hoverinfo": "skip"},
-    ]
-
-
-def similarities(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Above, how far apart pairs are; below, at which of these angles the push is. Same axis, same colours."""
-    hover = "%{y:.1%} near %{x:.0f}°<extra></extra>"
-
-    def bars(name: str, color: str, panel: str) -> dict[str, Any]:
-        look = {"marker": {"color": color, "line": {"width": 0}}, "hovertemplate": hover}
-        return {**on(panel), "type": "bar", "x": shown["angles"], "y": shown[name], **look}
-
-    high = float((shown["negatives_same"] + shown["negatives_other"]).max())
-    low, middle, far = shown["positives"]
-    span = {
-        "x": [low, middle, far],
-        "y": [1.06 * high] * 3,
-        "mode": "lines+markers",
-        "line": {"color": theme.GREEN, "width": 5},
-    }
-    dot = {"marker": {"color": theme.GREEN, "size": [1, 12, 1]}, "hovertemplate": "positives: %{x:.0f}°<extra></extra>"}
-    return [
-        bars("negatives_other", OTHER, "2"),
-        bars("negatives_same", SAME, "2"),
-        {**on("2"), **span, **dot},
-        bars("push_by_other", OTHER, "3"),
-        bars("push_by_same", SAME, "3"),
-    ]
-
-
-def meters(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Meters against temperature, with a dot where the slider stands."""
-    made: list[dict[str, Any]] = []
-    for name, words, color, panel, dash in METERS:
-        hover = f"{words} %{{y:.3g}} at %{{x:.2g}}<extra></extra>"
-        line = {"color": color, "width": 2, "dash": dash}
-        made.append({**on(panel), "x": shown["over"], "y": shown[name], "mode": "lines", "line": line, "hovertemplate": hover})
-        if f"{name}_now" in shown:
-            here = {
-                "x": [shown["temperature"]],
-                "y": [shown[f"{name}_now"]],
-                "marker": {"color": color, "size": 10},
-                "cliponaxis": False,
-            }
-            made.append({**on(panel), **here, "mode": "markers", "hoverinfo": "skip"})
-    return made
-
-
-def layout(shown: Mapping[str, Any]) -> dict[str, Any]:
-    axes: dict[str, Any] = {}
-    for panel, (x, y) in PANELS.items():
-        axes[f"xaxis{panel}"] = {"domain": x, "anchor": f"y{panel}", "fixedrange": True}
-        axes[f"yaxis{panel}"] = {"domain": y, "anchor": f"x{panel}", "fixedrange": True}
-    for which in ("xaxis", "yaxis"):
-        axes[which] |= {"range": [-1.12, 1.12], "visible": False}
-    axes["yaxis"] |= {"scaleanchor": "x"}
-    for panel, label, kind in (("2", "share of pairs", "negatives"), ("3", "share of push", "push_by")):
-        highest = float((shown[f"{kind}_same"] + shown[f"{kind}_other"]).max())
-        top = next(
-            step for step in (0.1, 0.15, 0.25, 0.5, 1.05) if highest <= 0.96 * step or step > 1
-        )  # it rarely jumps under a drag
-        axes[f"xaxis{panel}"] |= {
-            "range": [-2, 182],
-            "dtick": 60,
-            "ticksuffix": "°",
-            "title": titled("angle between the two", 2),
-        }
-        axes[f"yaxis{panel}"] |= {"title": titled(label, 4), "tickformat": ".0%", "range": [0, top]}
-    for panel in "456":
-        ticks = {"tickvals": [0.02, 0.1, 0.5, 2], "range": np.log10([0.016, 2.4]).tolist()}
-        axes[f"xaxis{panel}"] |= {"type": "log", **ticks, "title": titled("temperature" * (panel == "6"), 2)}
-    axes["yaxis4"] |= {"range": [0, 1.05], "dtick": 0.5}
-    axes["yaxis5"] |= {"range": [float(np.floor(2 * shown["uniformity"].min())) / 2 - 0.2, 0.8]}
-    axes["yaxis6"] |= {"range": [0, 1.3 * float(shown["chance"].max())]}
-    look = {"barmode": "stack", "bargap": 0, "showlegend": False, "annotations": annotations(shown)}
-    size = {"width": WIDTH, "height": HEIGHT, "margin": {"l": 10, "r": 125, "t": 60, "b": 50}}
-    return theme.layout(**axes, **look, **size, font={"family": theme.FONT, "size": 13, "color": theme.INK})
-
-
-def titled(text: str, standoff: int) -> dict[str, Any]:
-    return {"text": text, "standoff": standoff, "font": {"size": 13}}
-
-
-def annotations(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A title over each panel, and the name of each line at one of its ends."""
-    model = f"trained at {shown['trained']:g}" if shown["trained"] else "your embeddings"
-    where = "circle" if shown["data"] == "circle" else "sphere, seen from where classes lie furthest apart"
-    titles = {
-        "": f"<b>{model}, weighed at {shown['temperature']:g}</b><br>the {where}",
-        "2": f'<b>pairs</b>: <span style="color:{theme.GREEN}">positive</span>, '
-        f'<span style="color:{SAME}">same class</span>, <span style="color:{OTHER}">other</span>',
-        "3": f'<b>push</b>: <span style="color:{SAME}">{shown["push_same_now"]:.0%} on the same class</span>',
-        "4": f"<b>{'one model each' if shown['mode'] == 're-train' else 'this one model'}</b>",
-    }
-    plain = {"showarrow": False, "align": "left", "xanchor": "left"}
-    made: list[dict[str, Any]] = []
-    for panel, text in titles.items():
-        (left, _), (_, top) = PANELS[panel]
-        made.append(
-            {**plain, "text": text, "xref": "paper", "yref": "paper", "x": left, "y": top, "yanchor": "bottom", "yshift": 4}
-        )
-    size = {"text": "★ an anchor; the larger a point, the larger its share of the push", "y": 0, "yanchor": "top", "yshift": -8}
-    made.append({**plain, **size, "xref": "paper", "yref": "paper", "x": 0, "font": {"color": theme.MUTED, "size": 13}})
-    heights = apart({name: float(shown[name][-1]) for name, _, _, panel, _ in METERS if panel == "4"}, 0.14)
-    for name, words, color, panel, _ in METERS:
-        # chance, loss and floor meet on the right: their names stand over the lines' left ends
-        end, place = (0, {"yanchor": "bottom", "yshift": -2}) if panel == "6" else (-1, {"xshift": 8})
-        y = heights.get(name, float(shown[name][end]))
-        at = {"xref": f"x{panel}", "yref": f"y{panel}", "x": float(np.log10(shown["over"][end])), "y": y}
-        made.append({**plain, **at, **place, "text": words, "font": {"color": color, "size": 12}})
-    return made
-
-
-def apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
-    """Labels moved up as little as it takes to have them `gap` apart.
-
-    >>> apart({"a": 0.5, "b": 0.45}, 0.1)
-    {'b': 0.45, 'a': 0.55}
+    Args:
+        temperatures: of the stored models.
+        stored: meter -> `(seeds, at least as many columns as temperatures)`; drawn as mean and range.
+        live: temperature -> meters of the models trained just now; drawn as dots.
     """
-    made: dict[str, float] = {}
-    for name, y in sorted(heights.items(), key=lambda item: item[1]):
-        made[name] = max(y, max(made.values()) + gap) if made else y
-    return made
+    figure, axes = theme.canvas(3, width=13.2, height=4.0)
+    for (meter, label, better, color), ax in zip(PANELS, axes, strict=True):
+        values = np.asarray(stored[meter])[:, : len(temperatures)]
+        ax.fill_between(temperatures, values.min(0), values.max(0), color=color, alpha=0.25, linewidth=0)
+        ax.plot(temperatures, values.mean(0), color=color)
+        for t, rows in live.items():
+            ax.plot([t] * len(rows), [row[meter] for row in rows], "o", color=theme.INK, markersize=6, zorder=3)
+        ax.axvspan(temperatures[0] * 0.9, 0.2, color=theme.GRID, alpha=0.45, linewidth=0, zorder=0)
+        ax.set_title(label)
+        if better:
+            ax.text(0.98, 0.03, better, transform=ax.transAxes, ha="right", color=theme.MUTED)
+        temperature_axis(ax)
+        ax.set_xlim(temperatures[0] * 0.9, temperatures[-1] * 1.1)
+    axes[0].text(0.14, 0.97, "below 0.2\nit turns round", transform=axes[0].transAxes, va="top", color=theme.MUTED)
+    return figure
+
+
+@theme.styled
+def reversal(temperatures: np.ndarray, mean_norm: np.ndarray, uniformity: np.ndarray, without: np.ndarray) -> "Figure":
+    """Length of the mean vector, and uniformity before and after the mean is taken away; `(temperatures,)` each."""
+    figure, (left, right) = theme.canvas(2, width=10.6, height=4.0)
+    left.plot(temperatures, mean_norm, color=theme.INK, marker="o")
+    left.set(title="length of the mean vector", ylim=(0, 0.75))
+    for values, color, words in ((uniformity, theme.BLUE, "as it is"), (without, theme.ORANGE, "mean taken away")):
+        right.plot(temperatures, values, color=color, marker="o", label=words)
+    right.set(title="uniformity (lower is more even)")
+    right.legend(loc="lower right")
+    for ax in (left, right):
+        temperature_axis(ax)
+    return figure
+
+
+@theme.styled
+def between(losses: Mapping[float, Sequence[float]], chance: float, floors: Mapping[float, float]) -> "Figure":
+    """Training curves, each between its own chance line and its own floor.
+
+    Args:
+        losses: temperature -> loss at each step.
+        floors: temperature -> the smallest value that this many pairs allow.
+    """
+    figure, axes = theme.canvas(len(losses), width=3.3 * len(losses), height=3.9, sharey=True)
+    for (t, loss), ax, color in zip(losses.items(), axes, theme.colors(len(losses)), strict=True):
+        ax.axhspan(floors[t], chance, color=theme.GRID, alpha=0.5, linewidth=0)
+        ax.plot(loss, color=color)
+        ax.axhline(chance, color=theme.MUTED, linestyle="--", linewidth=1.5)
+        ax.axhline(floors[t], color=theme.MUTED, linestyle=":", linewidth=2)
+        way = (chance - np.mean(loss[-20:])) / (chance - floors[t])
+        ax.set(title=f"temperature {t:g}", xlabel="step", ylim=(-0.3, chance + 0.8))
+        ax.text(0.97, 0.04 if floors[t] > 1 else 0.12, f"{way:.0%} of the way", transform=ax.transAxes, ha="right", color=color)
+    axes[0].set_ylabel("loss")
+    axes[0].text(2, chance + 0.12, "chance", color=theme.MUTED)
+    axes[0].text(2, floors[next(iter(losses))] + 0.12, "floor", color=theme.MUTED)
+    return figure
+
+
+@theme.styled
+def data_sets(grids: Mapping[str, tuple[np.ndarray, Row]], meters: Mapping[str, str]) -> "Figure":
+    """Meters against temperature for several data sets, with the untrained network as a dashed line.
+
+    Args:
+        grids: data set -> (temperatures, meter -> `(seeds, temperatures + 1)` whose last column is the untrained network).
+        meters: meter -> title of its panel.
+    """
+    figure, axes = theme.canvas(len(meters), width=4.4 * len(meters), height=4.0)
+    for (meter, title), ax in zip(meters.items(), axes, strict=True):
+        for (name, (temperatures, stored)), color in zip(grids.items(), theme.CYCLE, strict=False):
+            values = np.asarray(stored[meter])
+            ax.fill_between(temperatures, values[:, :-1].min(0), values[:, :-1].max(0), color=color, alpha=0.25, linewidth=0)
+            ax.plot(temperatures, values[:, :-1].mean(0), color=color, label=name)
+            ax.axhline(values[:, -1].mean(), color=color, linestyle="--", linewidth=1.2, alpha=0.8)
+        ax.set_title(title)
+        temperature_axis(ax)
+    axes[0].legend(loc="upper right")
+    axes[-1].text(0.03, 0.03, "dashed: untrained", transform=axes[-1].transAxes, color=theme.MUTED)
+    return figure

@@ -82,6 +82,11 @@ def meters(z1: Tensor, z2: Tensor, labels: Tensor, temperature: float) -> dict[s
     return {name: float(value) for name, value in values.items()}
 
 
+def measured(run: Run) -> dict[str, float]:
+    """The meters of a run, at the temperature that it was trained with."""
+    return meters(*views(run), run.data.y[:PROBE], run.config.loss.kwargs["temperature"])
+
+
 def probe(run: Run) -> float:
     """Accuracy on the test split of a linear probe that sees two labels of each class, on h."""
     test = data.load(run.config.data.name, "test", **run.config.data.kwargs)
