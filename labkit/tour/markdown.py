@@ -13,7 +13,7 @@ ROWS = {"math", "mrow", "mstyle", "mtd", "mpadded"}  # whose children stand side
 # Delimiters that the converter leaves as they are when they come with a size (`\\big\\langle`).
 SIZED = {"\\langle": "⟨", "\\rangle": "⟩", "\\lVert": "‖", "\\rVert": "‖", "\\lvert": "|", "\\rvert": "|"}
 MATH = re.compile(r"```.*?```|`[^`\n]*`|\$\$(?:(?!\n\n).)+?\$\$|(?<![\\$])\$(?![\s$])(?:(?!\n\n)[^$])+?\$", re.DOTALL)
-BARS, CLOSING = {"‖", "|"}, {")", "]", "}", "⟩"}
+BARS, CLOSING = {"‖", "|", "/"}, {")", "]", "}", "⟩"}
 SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
 
 
@@ -41,7 +41,7 @@ def formula(tex: str, *, block: bool = False) -> str:
     for element in list(tree.iter()):
         if local(element) in ROWS:
             space_around_names(element)
-        if local(element) == "mo" and element.text in BARS:  # norms are not relations, though they may stand in the middle
+        if local(element) == "mo" and element.text in BARS:  # not relations, though they may stand in the middle
             element.attrib.update(lspace="0", rspace="0")
     ET.register_namespace("", MATHML)
     return ET.tostring(tree, encoding="unicode")
