@@ -137,7 +137,7 @@ def scoreboard(scores: Mapping[str, Mapping[str, float]], marks: Mapping[str, tu
         ax.hlines(places, value, values, color=theme.GRID, linewidth=4)
         ax.scatter(values, places, s=90, color=theme.CYCLE[: len(values)], zorder=3)
         for v, y in zip(values, places, strict=True):
-            ax.annotate(f"{v:.2f}", (v, y), (9, 0), textcoords="offset points", va="center", fontsize=11)
+            ax.annotate(f"{v:z.2f}", (v, y), (9, 0), textcoords="offset points", va="center", fontsize=11)
         ax.set(xlabel=meter, yticks=places, yticklabels=list(scores), ylim=(-0.6, len(scores) - 0.2))
         low, high = min(value, values.min()), max(value, values.max())
         ax.set_xlim(low - 0.08 * (high - low), high + 0.3 * (high - low))  # room for the numbers
