@@ -150,11 +150,11 @@ class Live:
 
         self.explorer, self.state, self.busy = explorer, explorer.start, False
         # A FigureWidget forgets in some front ends what it is told between its making and its display.
-        self.figure = go.FigureWidget(explorer.drawn(explorer.start))
+        self.figure = go.FigureWidget(as_wide_as_there_is(explorer.drawn(explorer.start)))
         self.line = W.HTML()
         self.controls = {c.name: self.widget(c) for c in explorer.controls}
-        left = W.VBox(list(self.controls.values()), layout=W.Layout(width="250px", flex="0 0 auto", padding="8px"))
-        right = W.VBox([self.figure, self.line], layout=W.Layout(flex="1 1 auto", min_width="0"))
+        left = W.VBox(list(self.controls.values()), layout=W.Layout(width="340px", flex="0 0 auto", padding="8px"))
+        right = W.VBox([self.figure, self.line], layout=W.Layout(flex="1 1 760px", min_width="0"))
         self.box = W.HBox([left, right], layout=W.Layout(flex_flow="row wrap"))
         self.say(self.state, self.state)
 
@@ -162,9 +162,10 @@ class Live:
         import ipywidgets as W
 
         options = [(words(v), v) for v in control.options(self.state)]
-        value, wide = getattr(self.state, control.name), W.Layout(width="230px")
+        value, wide = getattr(self.state, control.name), W.Layout(width="320px")
         if control.kind == "slider":
-            made: Any = W.SelectionSlider(options=options, value=value, continuous_update=True, layout=wide)
+            whole = {"description_width": "initial"}  # or "temperature" is cut short
+            made: Any = W.SelectionSlider(options=options, value=value, continuous_update=True, style=whole, layout=wide)
         elif control.kind == "toggle":
             made = W.ToggleButtons(options=options, value=value, style={"button_width": "105px"}, layout=wide)
         else:
@@ -180,7 +181,7 @@ class Live:
             return
         before, self.state = self.state, self.explorer.moved(self.state, name, value)
         self.follow()
-        fresh = self.explorer.drawn(self.state)
+        fresh = as_wide_as_there_is(self.explorer.drawn(self.state))
         with self.figure.batch_update():
             for old, new in zip(self.figure.data, fresh["data"], strict=True):
                 old.update(new)
@@ -203,6 +204,12 @@ class Live:
     def say(self, before: State, after: State) -> None:
         style = f"font:15px/1.4 {theme.FONT};padding:4px 12px;border-left:4px solid {theme.BLUE};white-space:normal"
         self.line.value = f'<div role="status" style="{style}">{escape(self.explorer.explain(before, after))}</div>'
+
+
+def as_wide_as_there_is(drawn: Drawn) -> Drawn:
+    """The figure without a width of its own: a notebook beside a file browser is narrow."""
+    layout = {name: value for name, value in drawn["layout"].items() if name != "width"}
+    return {"data": drawn["data"], "layout": {**layout, "autosize": True}}
 
 
 def live(explorer: Explorer) -> Any:
