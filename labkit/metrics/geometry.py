@@ -32,7 +32,7 @@ def alignment(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], *, alpha: Scal
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, `alpha <= 0`.
 
-    Source: Wang & Isola 2020 (arXiv 2005.10242), section 4.1.1; official code SsnL/align_uniform.
+    Source: Wang & Isola 2020 (arXiv 2005.10242); official code SsnL/align_uniform.
 
     >>> z = torch.eye(2)
     >>> alignment(z, z.flip(0))             # orthogonal views: squared distance 2

@@ -41,7 +41,7 @@ def knn_accuracy(
         ValueError, TypeError: shapes that differ, NaN, integer embeddings, float labels, `k` above the number of training
             rows, `temperature <= 0`.
 
-    Source: Wu et al. 2018 (arXiv 1805.01978), section 3.4; official code of solo-learn (`utils/knn.py`), which returns
+    Source: Wu et al. 2018 (arXiv 1805.01978); official code of solo-learn (`utils/knn.py`), which returns
     percentages and lowers k silently.
 
     >>> line = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -186,7 +186,7 @@ def clustering_accuracy(z: Float[Tensor, "n d"], labels: Int[Tensor, "n"], *, se
     Raises:
         ValueError, TypeError: shapes that differ, a row of zeros, NaN, integer embeddings, float labels.
 
-    Source: Xie et al. 2015 (arXiv 1511.06335), section 4.2, by scipy's `linear_sum_assignment`.
+    Source: Xie et al. 2015 (arXiv 1511.06335), by scipy's `linear_sum_assignment`.
 
     >>> clustering_accuracy(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), torch.tensor([3, 3, 1]))
     tensor(1.)
@@ -212,7 +212,7 @@ def clustering_nmi(z: Float[Tensor, "n d"], labels: Int[Tensor, "n"], *, seed: i
     Raises:
         ValueError, TypeError: shapes that differ, a row of zeros, NaN, integer embeddings, float labels.
 
-    Source: Caron et al. 2018 (arXiv 1807.05520), section 4.1, who divide by the geometric mean of the entropies;
+    Source: Caron et al. 2018 (arXiv 1807.05520), who divide by the geometric mean of the entropies;
     scikit-learn's arithmetic mean is used here.
 
     >>> clustering_nmi(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), torch.tensor([3, 3, 1]))
