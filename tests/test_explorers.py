@@ -11,10 +11,11 @@ import torch
 
 from labkit import results
 from labkit.explorers import temperature
+from labkit.explorers.changes import leaves
 from labkit.explorers.core import jsonable
 from labkit.explorers.grids import Grid, available, stored, turn
 from labkit.explorers.temperature import WEIGHTS, Models, Temperature
-from labkit.explorers.view import Live, leaves
+from labkit.explorers.view import Live
 from labkit.recipes.temperature import METERS, TEMPERATURES, recipe
 
 DATA = available()

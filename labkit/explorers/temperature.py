@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from labkit.contrast import unit
+from labkit.explorers.angles import pairs
 from labkit.explorers.core import Control, Explorer, Shown, State, Track
 from labkit.explorers.grids import Grid, available, stored
 from labkit.metrics import hardness
@@ -24,7 +25,6 @@ from labkit.registry import ENTRIES
 MODES = ("re-train", "re-weigh")
 STEPS = (1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8.5)
 WEIGHTS = tuple(t for power in (-2, -1, 0) for step in STEPS if 0.02 <= (t := float(f"{step}e{power}")) <= 2)
-BINS = 36  # of 5 degrees
 ALT = (
     "Linked views of trained embeddings at one temperature: the embeddings, with each point as large as its share of the push "
     "on one anchor; how far apart positives, same-class and other pairs are; at which of these angles the push is; "
@@ -167,32 +167,6 @@ def nearest(known: Any, value: float) -> float:
 
 def told(old: dict[str, float], new: dict[str, float], meter: str) -> str:
     return f"{old[meter]:.0%} → {new[meter]:.0%}"
-
-
-def pairs(cosines: Tensor, positives: Tensor, push: Tensor, labels: Tensor) -> Shown:
-    """Shares of all pairs, and of all push, in bins of the angle between the two; each kind adds up with the other to 1.
-
-    Angles, because cosines crowd at 1 on a circle. Of the positives, the 10th, 50th and 90th percentile.
-    """
-    same, other = labels[:, None] == labels, ~torch.eye(len(labels), dtype=torch.bool)
-    bins, n = (degrees(cosines) / 180 * BINS).long().clamp(max=BINS - 1), len(labels)
-    even = torch.full_like(push, 1 / (n * (n - 1)))
-
-    def histogram(mask: Tensor, weight: Tensor) -> np.ndarray:
-        return torch.bincount(bins[mask], weights=weight[mask], minlength=BINS).numpy()
-
-    return {
-        "angles": (np.arange(BINS) + 0.5) * 180 / BINS,
-        "positives": np.quantile(degrees(positives).numpy(), [0.1, 0.5, 0.9]),
-        "negatives_same": histogram(same & other, even),
-        "negatives_other": histogram(~same, even),
-        "push_by_same": histogram(same & other, push / n),
-        "push_by_other": histogram(~same, push / n),
-    }
-
-
-def degrees(cosines: Tensor) -> Tensor:
-    return torch.rad2deg(cosines.clamp(-1, 1).acos())
 
 
 @functools.cache

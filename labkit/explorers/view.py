@@ -8,15 +8,13 @@ import textwrap
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from labkit.explorers.changes import Path, changing, difference, leaves, nested, ranges, unlike
 from labkit.explorers.core import Control, Drawn, Explorer, State, Track
 from labkit.figures import theme
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-Path = tuple[Any, ...]
 ROOM = 170  # pixels under the figure for its sliders and the line of text
 NOW = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
 
@@ -57,44 +55,11 @@ def static(explorer: Explorer) -> "go.Figure":
     return figure
 
 
-def leaves(value: Any, path: Path = ()) -> dict[Path, Any]:
-    """Every value inside lists of traces and their settings under its path, such as (1, "marker", "size")."""
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if not path else None
-    if inside is None:
-        return {path: value}
-    return {deep: leaf for key, inner in inside for deep, leaf in leaves(inner, (*path, key)).items()}
-
-
-def ranges(layout: dict[str, Any]) -> dict[Path, Any]:
-    return {(name, "range"): axis["range"] for name, axis in layout.items() if "axis" in name and "range" in axis}
-
-
-def changing(figures: list[dict[Path, Any]]) -> list[Path]:
-    """The paths whose value is not the same in all figures: frames hold nothing else."""
-    first = figures[0]
-    return [path for path in first if any(not np.array_equal(f[path], first[path]) for f in figures[1:])]
-
-
 def frame(name: str, drawn: Drawn, line: str, moving: tuple[list[Path], list[Path]]) -> dict[str, Any]:
     found, axes = leaves(drawn["data"]), ranges(drawn["layout"])
     data = nested({path: found[path] for path in [(n, "type") for n, *_ in moving[0]] + moving[0]})
     layout = {"annotations": with_line(drawn, line), **nested({path: axes[path] for path in moving[1]})}
     return {"name": name, "data": [data[n] for n in sorted(data)], "traces": sorted(data), "layout": layout}
-
-
-def nested(found: dict[Path, Any]) -> dict[Any, Any]:
-    """The settings that `leaves` took apart.
-
-    >>> nested({(1, "marker", "size"): 5, (1, "x"): 2})
-    {1: {'marker': {'size': 5}, 'x': 2}}
-    """
-    made: dict[Any, Any] = {}
-    for path, value in found.items():
-        inner = made
-        for key in path[:-1]:
-            inner = inner.setdefault(key, {})
-        inner[path[-1]] = value
-    return made
 
 
 def with_line(drawn: Drawn, line: str) -> list[Any]:
@@ -150,7 +115,8 @@ class Live:
 
         self.explorer, self.state, self.busy = explorer, explorer.start, False
         # A FigureWidget forgets in some front ends what it is told between its making and its display.
-        self.figure = go.FigureWidget(as_wide_as_there_is(explorer.drawn(explorer.start)))
+        self.drawn = as_wide_as_there_is(explorer.drawn(explorer.start))
+        self.figure = go.FigureWidget(self.drawn)
         self.line = W.HTML()
         self.controls = {c.name: self.widget(c) for c in explorer.controls}
         left = W.VBox(list(self.controls.values()), layout=W.Layout(width="340px", flex="0 0 auto", padding="8px"))
@@ -181,11 +147,15 @@ class Live:
             return
         before, self.state = self.state, self.explorer.moved(self.state, name, value)
         self.follow()
-        fresh = as_wide_as_there_is(self.explorer.drawn(self.state))
-        with self.figure.batch_update():
-            for old, new in zip(self.figure.data, fresh["data"], strict=True):
-                old.update(new)
-            self.figure.layout.update(fresh["layout"])
+        old, new = self.drawn, as_wide_as_there_is(self.explorer.drawn(self.state))
+        with self.figure.batch_update():  # one message, and nothing in it that stayed as it was
+            for number, change in difference(old["data"], new["data"]).items():
+                self.figure.data[number].update(change)
+            for number, change in difference(old["layout"]["annotations"], new["layout"]["annotations"]).items():
+                self.figure.layout.annotations[number].update(change)
+            axes = (ranges(drawn["layout"]) for drawn in (old, new))
+            self.figure.layout.update(nested(unlike(*axes)))
+        self.drawn = new
         self.say(before, self.state)
 
     def follow(self) -> None:

@@ -120,6 +120,7 @@ def layout(shown: Mapping[str, Any]) -> dict[str, Any]:
         axes[f"yaxis{panel}"] = {"domain": y, "anchor": f"x{panel}", "fixedrange": True}
     for which in ("xaxis", "yaxis"):
         axes[which] |= {"range": [-1.12, 1.12], "visible": False}
+        axes[which] |= {"constrain": "domain"}
     axes["yaxis"] |= {"scaleanchor": "x"}
     for panel, label, kind in (("2", "share of pairs", "negatives"), ("3", "share of push", "push_by")):
         highest = float((shown[f"{kind}_same"] + shown[f"{kind}_other"]).max())
@@ -166,7 +167,12 @@ def annotations(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
         made.append(
             {**plain, "text": text, "xref": "paper", "yref": "paper", "x": left, "y": top, "yanchor": "bottom", "yshift": 4}
         )
-    size = {"text": "★ an anchor; the larger a point, the larger its share of the push", "y": 0, "yanchor": "top", "yshift": -8}
+    size = {
+        "text": "★ an anchor; the larger a point,<br>the larger its share of the push",
+        "y": 0,
+        "yanchor": "top",
+        "yshift": -8,
+    }
     made.append({**plain, **size, "xref": "paper", "yref": "paper", "x": 0, "font": {"color": theme.MUTED, "size": 13}})
     heights = apart({name: float(shown[name][-1]) for name, _, _, panel, _ in METERS if panel == "4"}, 0.14)
     for name, words, color, panel, _ in METERS:
