@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as labkit does, but torch is imported first here
 os.environ.setdefault("LABKIT_TYPECHECK", "1")
 os.environ.setdefault("LABKIT_HOME", tempfile.mkdtemp(prefix="labkit-test-"))
 

@@ -4,9 +4,14 @@
 """
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import Any
+
+# Small models make torch's threads wait for each other often. Awake, they take the time from whatever else is running: on a
+# busy machine a lesson is then ten times slower. Heard only before torch is imported, so a lesson imports labkit first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 
