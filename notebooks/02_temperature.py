@@ -24,6 +24,7 @@ import torch
 
 from labkit import claim, fit, metrics, predict, show
 from labkit.contrast import unit
+from labkit.explorers import recompute
 from labkit.explorers import temperature as explorer
 from labkit.explorers.grids import stored
 from labkit.figures import temperature as figures
@@ -182,8 +183,13 @@ show(explorer(data="circle", mode="re-train", temperature=1.0))
 # The star is the anchor, and each dot is as large as its share of the push on it. Move the slider in both modes before you
 # read on.
 #
-# The models in the slider are stored (`python -m labkit results temperature_circle` trains them again). These two are trained
-# now, on your machine:
+# The models in the slider are stored, because training 39 of them takes a minute or two. You need not believe them:
+
+# %%
+recompute("temperature_circle")
+
+# %% [markdown]
+# These two are trained now, on your machine:
 
 # %%
 rings = {t: [fit(recipe("circle", t, s).replace(steps=scaled(400, 60))) for s in seeds(SEEDS)] for t in (0.1, 1.0)}
@@ -322,8 +328,8 @@ claim("but at 1 it has come further from chance to floor", way[1.0] - way[0.1], 
 # %% [markdown]
 # ## 8. Clothes, and which temperature is best
 #
-# The same grid on Fashion-MNIST takes some minutes, so its numbers are stored; with the images at hand,
-# `python -m labkit results temperature_fashion` computes them again.
+# The same grid on Fashion-MNIST takes some minutes, so its numbers are stored: nothing in this section is trained now. With
+# the images at hand, `python -m labkit results temperature_fashion` computes them again.
 
 # %%
 three = {name: stored(key) for name, key in {"toy": "circle", "digits": "digits", "clothes": "fashion"}.items()}

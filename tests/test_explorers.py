@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from labkit import results
-from labkit.explorers import temperature
+from labkit import reader, results
+from labkit.explorers import recompute, temperature
 from labkit.explorers.changes import leaves
 from labkit.explorers.core import jsonable
 from labkit.explorers.grids import Grid, available, stored, turn
+from labkit.explorers.recompute import button as recompute_button
 from labkit.explorers.temperature import WEIGHTS, Models, Temperature
 from labkit.explorers.view import Live
 from labkit.recipes.temperature import METERS, TEMPERATURES, recipe
@@ -266,6 +267,49 @@ def test_the_slider_of_the_live_view_keeps_up_when_its_options_change(explorer):
     live.controls["mode"].value = "re-train"
     assert live.state.temperature == live.state.trained == live.controls["temperature"].value
     assert live.state.trained in TEMPERATURES["circle"]
+
+
+def test_a_plain_display_shows_it(explorer, monkeypatch):
+    shown = []
+    monkeypatch.setattr(reader, "show", shown.append)
+    explorer._ipython_display_()
+    assert shown == [explorer]
+
+
+# ---------------------------------------------------------------- stored numbers, computed again
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A stored result that comes out the same, and one that does not."""
+    monkeypatch.setattr(results, "RESULTS", {"same": lambda: {"x": np.arange(5.0)}, "other": lambda: {"x": np.arange(5.0) * 2}})
+    monkeypatch.setattr(results, "TOPICS", ())
+    monkeypatch.setattr(results, "load", lambda name: {"x": np.arange(5.0), "words": np.array(["a"])})
+
+
+def test_the_button_says_how_far_apart_the_numbers_lie(counted, monkeypatch):
+    shown = []
+    monkeypatch.setattr(reader, "live", lambda: True)
+    monkeypatch.setattr(reader, "display", lambda item, text: shown.append(item))
+    for name, says in (("same", "to within 1 % of their range"), ("other", "x differs from the stored numbers by up to 100 %")):
+        recompute(name)
+        press, said = shown[-1].children
+        press.click()
+        assert says in said.value and not press.disabled
+
+
+def test_the_button_tells_of_a_failure(counted, monkeypatch):
+    monkeypatch.setitem(results.RESULTS, "same", lambda: 1 / 0)
+    press, said = recompute_button("same").children
+    press.click()
+    assert said.value == "ZeroDivisionError: division by zero" and not press.disabled
+
+
+def test_where_nobody_can_press_the_command_is_told(counted, capsys):
+    recompute("same")
+    assert "python -m labkit results same" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="name must be one of other, same; got 'none'"):
+        recompute("none")
 
 
 # ---------------------------------------------------------------- your own embeddings
