@@ -192,7 +192,7 @@ recompute("temperature_circle")
 # These two are trained now, on your machine:
 
 # %%
-rings = {t: [fit(recipe("circle", t, s).replace(steps=scaled(400, 60))) for s in seeds(SEEDS)] for t in (0.1, 1.0)}
+rings = {t: [fit(recipe("circle", t, s).replace(steps=scaled(400, 150))) for s in seeds(SEEDS)] for t in (0.1, 1.0)}
 show(
     figures.rings({f"trained at {t:g}": views(each[0])[0].numpy() for t, each in rings.items()}, rings[1.0][0].data.y[:256]),
     "Five classes on the circle. Trained at temperature 0.1 they spread until they fill the circle; trained at 1 each "
