@@ -330,6 +330,8 @@ claim("but at 1 it has come further from chance to floor", way[1.0] - way[0.1], 
 #
 # The same grid on Fashion-MNIST takes some minutes, so its numbers are stored: nothing in this section is trained now. With
 # the images at hand, `python -m labkit results temperature_fashion` computes them again.
+#
+# An untrained network (dashed) lays everything into one narrow cone: its same-class cosine is high because *every* cosine is.
 
 # %%
 three = {name: stored(key) for name, key in {"toy": "circle", "digits": "digits", "clothes": "fashion"}.items()}

@@ -174,5 +174,5 @@ def data_sets(grids: Mapping[str, tuple[np.ndarray, Row]], meters: Mapping[str, 
         ax.set_title(title)
         temperature_axis(ax)
     axes[0].legend(loc="upper right")
-    axes[-1].text(0.03, 0.03, "dashed: untrained", transform=axes[-1].transAxes, color=theme.MUTED)
+    axes[-1].text(0.03, 0.3, "dashed: untrained", transform=axes[-1].transAxes, color=theme.MUTED)
     return figure
