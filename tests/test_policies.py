@@ -63,7 +63,7 @@ def test_pair_sets_differ_only_in_the_rejected_ending():
     assert (other.rejected[:, 2:] - FIRST_WORD).div(10, rounding_mode="floor").eq(torch.arange(5)).all()
     for pairs in (same, other):
         assert pairs.words(0)[:2] == ["lie?", "No"] and pairs.words(0, "rejected")[:2] == ["lie?", "Never"]
-        assert (pairs.rejected[:, 0] == pairs.chosen[:, 0]).all() and len(pairs) == 16
+        assert (pairs.rejected[:, 0] == pairs.chosen[:, 0]).all() and len(pairs) == 8
         assert pairs.chosen_mask.sum(-1).eq(6).all() and not pairs.chosen_mask[:, 0].any()
 
 

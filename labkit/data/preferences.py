@@ -114,7 +114,7 @@ def sentences(prompts: Tensor, openers: Tensor, suffix: Tensor) -> Tensor:
 def grammar(
     part: Literal["corpus", "same suffix", "other suffix"] = "same suffix",
     n: int = 16384,
-    endings: int = 4,
+    endings: int = 2,
     never: float = 0.02,
     seed: int = 0,
 ) -> PreferencePairs:
@@ -134,7 +134,7 @@ def grammar(
         seed: of the corpus, or of the pairs' words.
 
     >>> load("grammar", part="other suffix")
-    PreferencePairs(16 pairs of 7 tokens, 63 words)
+    PreferencePairs(8 pairs of 7 tokens, 63 words)
     """
     generator = torch.Generator().manual_seed(seed)
     if part == "corpus":

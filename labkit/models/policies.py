@@ -2,7 +2,10 @@
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+
+from labkit.preferences import sequence_logps
 
 
 class SoftmaxPolicy(nn.Module):
@@ -40,3 +43,15 @@ def softmax_policy(data: Any, train: Literal["features", "head", "both"] = "both
     if not {"features", "head"} <= data.factors.keys():
         raise ValueError("softmax_policy needs data whose factors hold 'features' and 'head'; try 'three_answers', or tiny_lm")
     return SoftmaxPolicy(data.factors["features"], data.factors["head"], train)
+
+
+def answer_gradients(policy: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    """The gradient of each answer's log-probability with respect to everything that learns, flattened: `(n, p)`.
+
+    What `metrics.entanglement` compares. One row a backward pass: meant for small policies and few answers.
+    """
+    learned = [p for p in policy.parameters() if p.requires_grad]
+    logps = sequence_logps(policy(tokens), tokens, mask)
+    rows = [torch.autograd.grad(logp, learned, retain_graph=True, allow_unused=True) for logp in logps]
+    flat = [[torch.zeros_like(p) if g is None else g for g, p in zip(row, learned, strict=True)] for row in rows]
+    return torch.stack([nn.utils.parameters_to_vector(row) for row in flat])

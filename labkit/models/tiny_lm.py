@@ -1,10 +1,12 @@
 """A GPT that fits on a page: two layers, 32 dimensions, four heads, an output layer of its own."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Part = Literal["all", "head", "body"]
 
 
 class Block(nn.Module):
@@ -50,6 +52,14 @@ class TinyLM(nn.Module):
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, vocabulary, bias=False)  # untied: its own vectors, not the embeddings once more
 
+    def train_only(self, part: Part) -> "TinyLM":
+        """Let this part learn, and hold the rest; "body" is all but the head."""
+        if part not in ("all", "head", "body"):
+            raise ValueError(f"train must be 'all', 'head' or 'body', got {part!r}")
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(part == "all" or (part == "head") == name.startswith("head."))
+        return self
+
     def hidden(self, tokens: Tensor) -> Tensor:
         """The last layer's states `(n, t, d)`: what the output layer reads, and what CHES adds up."""
         t = tokens.shape[1]
@@ -62,12 +72,12 @@ class TinyLM(nn.Module):
         return self.head(self.hidden(tokens))
 
 
-def tiny_lm(data: Any, d: int = 32, layers: int = 2, heads: int = 4) -> TinyLM:
-    """A TinyLM for the words and the length of `data`.
+def tiny_lm(data: Any, d: int = 32, layers: int = 2, heads: int = 4, train: Part = "all") -> TinyLM:
+    """A TinyLM for the words and the length of `data`; `train` says which part learns.
 
     >>> from labkit.data import preferences
     >>> model = tiny_lm(preferences.load("grammar"))
     >>> sum(p.numel() for p in model.parameters())
     29728
     """
-    return TinyLM(len(data.vocabulary), data.chosen.shape[1], d, layers, heads)
+    return TinyLM(len(data.vocabulary), data.chosen.shape[1], d, layers, heads).train_only(train)

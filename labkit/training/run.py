@@ -123,6 +123,8 @@ def options(entry: Entry, config: Config) -> dict[str, Any]:
 
 def chance(config: Config, n: int) -> float | None:
     entry = ENTRIES[config.loss.name]
+    if entry.kind == "preference" and "ref_chosen_logps" not in entry.tensors:
+        return None  # without a reference there is no policy that has moved nowhere
     rows = min(config.batch, n) * (config.views if "z" in entry.tensors else 1)
     try:
         return entry.chance(rows, **options(entry, config))
