@@ -7,8 +7,8 @@ import pytest
 import labkit
 from labkit.registry import ENTRIES, catalog, papers
 
-LOSSES = """info_nce nt_xent clip_loss siglip sup_con dcl dclw dhel mv_info_nce mv_dhel align_uniform debiased hard_negative macl
-    decoupled_uniformity barlow_twins vicreg spectral simsiam swav""".split()
+LOSSES = """info_nce nt_xent clip_loss siglip sup_con dcl dclw dhel mv_info_nce mv_dhel align_uniform debiased hard_negative
+    macl decoupled_uniformity barlow_twins vicreg spectral simsiam swav""".split()
 PREFERENCES = """dpo ipo hinge robust_dpo dpop rpo exo nca sppo aot apo_zero apo_down discopop kto bco simpo orpo cpo slic
     bradley_terry lipo plackett_luce""".split()
 METERS = """alignment uniformity tolerance effective_rank rank_me singular_spectrum knn_accuracy linear_probe ches

@@ -153,7 +153,7 @@ def test_bad_fields_are_refused_when_they_are_written():
 
 
 def test_a_loss_that_explodes_is_named():
-    with pytest.raises((FloatingPointError, ValueError), match="step|NaN"):
+    with pytest.raises((FloatingPointError, ValueError), match=r"step|NaN"):
         fit(SMALL.replace(optimizer=call("sgd", lr=1e38), steps=5))
 
 
