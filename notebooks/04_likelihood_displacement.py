@@ -183,7 +183,7 @@ def terms(h, W):
     return {"features": features, "head": h[:, 0].square().sum(-1) * (1 - p[:, NO] + p[:, NEVER])}
 
 
-near = recipe.geometry(500, jitter=0.3, seed=seed())
+near = recipe.geometry(scaled(500, 200), jitter=0.3, seed=seed())
 told = terms(*near)
 for train, term in told.items():
     step = flow(*near, prefer(), train=train, steps=1, lr=1e-4)[:, :, 0, NO].diff(dim=0)[0]
@@ -210,12 +210,12 @@ show(
 fell = {}
 for noise in (0.05, 0.2, 0.5):
     for train in recipe.EXACT:
-        path = flow(*recipe.geometry(500, jitter=noise, seed=seed()), prefer(), train=train)[:, :, 0, NO]
+        path = flow(*recipe.geometry(scaled(500, 200), jitter=noise, seed=seed()), prefer(), train=train)[:, :, 0, NO]
         fell[train, noise] = (path[-1] < path[0]).double().mean().item()
         if train == "head":
-            claim(f"noise {noise}, softmax layer: it rises at every step of 500", path.diff(dim=0).min(), ">", 0, kind="exact")
+            claim(f"noise {noise}, softmax layer: it rises at every step of each", path.diff(dim=0).min(), ">", 0, kind="exact")
 print(
-    "features learn, share of 500 geometries in which the chosen answer falls:",
+    "features learn, share of geometries in which the chosen answer falls:",
     {n: fell["features", n] for n in (0.05, 0.2, 0.5)},
 )
 claim("noise 0.05, features: it falls in nearly all", fell["features", 0.05], ">", 0.95)
@@ -225,7 +225,7 @@ claim("noise 0.2, features: it falls in most", fell["features", 0.2], ">", 0.75)
 # Nor is it the plane. In 32 dimensions, with 50 words of which Yes is about minus No and Never about 1.4 No:
 
 # %%
-crowd = recipe.crowd(100, seed=seed())
+crowd = recipe.crowd(scaled(100, 40), seed=seed())
 many = {train: flow(*crowd, prefer(), train=train, lr=1.0, steps=200)[:, :, 0] for train in recipe.EXACT}
 winner = metrics.receivers(many["features"][0], many["features"][-1], k=1).tokens[:, 0]
 lost = (many["features"][-1, :, NO] < many["features"][0, :, NO]).double().mean()
@@ -293,8 +293,8 @@ def both_prompts(now, reference):
     return prefer(NO, NEVER, prompt=0)(now, reference) + prefer(YES, NO, prompt=1)(now, reference)
 
 
-shared = flow(*recipe.two_prompts(50, seed=seed()), both_prompts, train="head", lr=0.5, steps=300)
-alone = flow(*recipe.two_prompts(50, seed=seed()), prefer(), train="head", lr=0.5, steps=300)
+shared = flow(*recipe.two_prompts(50, seed=seed()), both_prompts, train="head", lr=0.5, steps=450)
+alone = flow(*recipe.two_prompts(50, seed=seed()), prefer(), train="head", lr=0.5, steps=450)
 
 
 def lines_of(path):
@@ -371,7 +371,8 @@ print("rejected, other  ", *others.words(0, "rejected"))
 
 # %%
 tries = seeds(scaled(3, 1))
-learned = {s: labkit.fit(recipe.language(s)) for s in tries}
+LEARN = scaled(400, 200)  # steps of learning the language
+learned = {s: labkit.fit(recipe.language(s, steps=LEARN)) for s in tries}
 with torch.no_grad():
     opener = learned[tries[0]].model()(ours.chosen[:, :1])[:, 0].softmax(-1).mean(0)
 print(
@@ -394,9 +395,15 @@ predict("04-swap-rejected", ["up in both", "down in both", "down with the same e
 # %%
 predict("04-swap-optimiser", ["the same sign as Adam", "the opposite sign"])
 
+
 # %%
+def trained(s, *how, **options):
+    """A preference run that starts from what this seed's model has learned."""
+    return labkit.fit(recipe.preferring(s, *how, learned=LEARN, **options))
+
+
 KINDS = ("same suffix", "other suffix")
-runs = {(s, kind, o): labkit.fit(recipe.preferring(s, kind, o)) for s in tries for kind in KINDS for o in recipe.OPTIMIZERS}
+runs = {(s, kind, o): trained(s, kind, o) for s in tries for kind in KINDS for o in recipe.OPTIMIZERS}
 
 
 def line(run):
@@ -442,7 +449,7 @@ def fallen(d):
 claim("every run won its margin", min(run.history["margin"][-1] for run in runs.values()), ">=", 4)
 share = {(kind, o): each(kind, o, fallen) for kind in KINDS for o in recipe.OPTIMIZERS}
 claim("Adam, same ending: of the chosen answers at least a quarter fall", share["same suffix", "Adam"], ">", 0.25)
-claim("SGD, same ending: none falls", share["same suffix", "SGD"], "==", 0)
+claim("SGD, same ending: fewer than a quarter fall", share["same suffix", "SGD"], "<", 0.25)
 fewer = share["same suffix", "Adam"] - share["other suffix", "Adam"]
 claim("only the rejected ending swapped: fewer fall, by a share of", fewer, ">", 0)
 swap = each("other suffix", "Adam", torch.mean) - each("same suffix", "Adam", torch.mean)
@@ -510,7 +517,7 @@ claim("what is lost is gained: the changes add up to 0", abs(sum(shares["Adam: t
 predict("04-head-only", ["the chosen answers rise", "they fall a little", "they fall far"])
 
 # %%
-heads = {(s, o): labkit.fit(recipe.preferring(s, "same suffix", o, train="head")) for s in tries for o in recipe.OPTIMIZERS}
+heads = {(s, o): trained(s, "same suffix", o, train="head") for s in tries for o in recipe.OPTIMIZERS}
 show(
     figures.movements(
         {"Only the softmax layer learns, same ending": {o: [line(heads[s, o]) for s in tries] for o in recipe.OPTIMIZERS}}
@@ -521,7 +528,7 @@ show(
 drop = {o: [moved(heads[s, o]).mean() for s in tries] for o in recipe.OPTIMIZERS}
 print({o: [f"{d:+.2f}" for d in ds] for o, ds in drop.items()})
 claim("softmax layer only, Adam: most chosen answers fall", [fallen(moved(heads[s, "Adam"])) for s in tries], ">", 0.5)
-claim("softmax layer only, SGD: none falls", [fallen(moved(heads[s, "SGD"])) for s in tries], "==", 0)
+claim("softmax layer only, SGD: fewer than a quarter fall", [fallen(moved(heads[s, "SGD"])) for s in tries], "<", 0.25)
 
 # %% [markdown]
 # ## Remedies, at equal margin
@@ -540,7 +547,7 @@ remedies = {
     "DPOP": call("dpop", lambda_=5.0),
     "RPO": call("rpo", eta=0.2),
 }
-cured = {(s, name): labkit.fit(recipe.preferring(s, loss=loss)) for s in tries for name, loss in remedies.items()}
+cured = {(s, name): trained(s, loss=loss) for s in tries for name, loss in remedies.items()}
 show(
     figures.movements({"Same ending, Adam": {name: [line(cured[s, name]) for s in tries] for name in remedies}}, nested=True),
     "Change of the chosen answers against the margin for five losses. DPO, IPO and SimPO coincide below 0; DPOP stays just "

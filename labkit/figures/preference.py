@@ -156,6 +156,7 @@ def foretold(
         for k, (name, (x, y)) in enumerate(groups.items()):
             ax.scatter(x, y, color=hue(k), s=34, alpha=0.75, linewidths=0, label=name)
         ax.set(title=title, xlabel=xlabel)
+        ax.locator_params(axis="x", nbins=6)
         if len(groups) > 1:
             ax.legend(loc="lower left")
     if line is not None:

@@ -57,8 +57,9 @@ def preferring(
     loss: Call | None = None,
     train: str = "all",
     margin: float = 4.0,
+    learned: int = 400,
 ) -> Config:
-    """From there on: "No ..." is preferred to "Never ...", until the mean margin is won."""
+    """From there on: "No ..." is preferred to "Never ...", until the mean margin is won; `learned` are the language's steps."""
     return Config(
         data=call("grammar", part=rejected, seed=seed),
         model=call("tiny_lm", train=train),
@@ -67,7 +68,7 @@ def preferring(
         steps=1500,
         batch=64,
         seed=seed,
-        start=language(seed),
+        start=language(seed, steps=learned),
         until=("margin", margin),
     )
 
