@@ -121,7 +121,7 @@ claim("the effective rank halves", rank[1] / rank[0], "<", 0.6)
 predict("threshold", ["it does not: InfoNCE keeps all 16", "ever less, never to nothing", "to nothing, beyond some noise"])
 
 # %% tags=["cover"]
-steps, sigmas = scaled(600, 120), scaled(recipe.SIGMAS, (0.1, 1.0, 2.0))
+steps, sigmas = scaled(400, 120), scaled(recipe.SIGMAS, (0.1, 1.0, 2.0))
 runs = {s: [fit(recipe.linear(s, seed=k, steps=steps)) for k in seeds(scaled(3, 1))] for s in sigmas}
 gains = {s: np.stack([recipe.gains(run) for run in each]) for s, each in runs.items()}
 words = "; ".join(f"noise {s:g}: {g[:, 8].mean():.2f}" for s, g in gains.items())
@@ -169,7 +169,7 @@ show(
 predict("rank-of-a-point", ["InfoNCE's, clearly", "about the same", "that of the collapsed network"])
 
 # %%
-wishes, steps = ("alignment only", "InfoNCE"), scaled(300, 40)
+wishes, steps = ("alignment only", "InfoNCE"), scaled(200, 40)
 both = {w: [fit(recipe.together(seed=k, wish=w, steps=steps)) for k in seeds(scaled(3, 1))] for w in wishes}
 fresh = fit(recipe.together(seed=seed(), steps=0))
 found = {"untrained": [recipe.measured(fresh)], **{w: [recipe.measured(run) for run in each] for w, each in both.items()}}
@@ -325,7 +325,7 @@ except FileNotFoundError as missing:
 predict("subclasses", ["as well as after InfoNCE", "a little worse", "about as badly as without any training"])
 
 # %%
-kinds, steps = tuple(recipe.SUPERVISED), scaled(150, 60)
+kinds, steps = tuple(recipe.SUPERVISED), scaled(100, 60)
 nets = {kind: [fit(recipe.nested(kind, seed=k, steps=steps)) for k in seeds(scaled(3, 1))] for kind in kinds}
 left = {kind: [recipe.kept(run) for run in each] for kind, each in nets.items()}
 

@@ -68,7 +68,7 @@ def alive(k: int, width: int, *, n: int = 2000, seed: int = 0) -> Tensor:
 SIGMAS = (0.1, 0.5, 1.0, 1.5, 2.0)
 
 
-def linear(sigma: float, *, seed: int = 0, steps: int = 600) -> Config:
+def linear(sigma: float, *, seed: int = 0, steps: int = 400) -> Config:
     """A 16 x 16 matrix on a unit Gaussian whose last eight dimensions are noisy in every view; InfoNCE on cosines."""
     return Config(
         data=call("gaussian", n=8192, seed=seed),
@@ -125,7 +125,7 @@ def encoder(name: str, loss: str, *, projector: bool = True, seed: int = 0, step
     )
 
 
-def together(*, seed: int = 0, steps: int = 300, wish: str = "alignment only") -> Config:
+def together(*, seed: int = 0, steps: int = 200, wish: str = "alignment only") -> Config:
     """Digits under plain gradient descent, which leaves what the loss does not touch: alignment alone, or InfoNCE."""
     losses = {"alignment only": call("align_uniform", weight=0.0), "InfoNCE": LOSSES["InfoNCE"]}
     return Config(
@@ -194,7 +194,7 @@ NESTED = {"n": 2048, "classes": 2, "subclasses": 4, "spread": 0.25}
 VIEW_NOISE = 0.35
 
 
-def nested(kind: str, *, seed: int = 0, steps: int = 150) -> Config:
+def nested(kind: str, *, seed: int = 0, steps: int = 100) -> Config:
     """Two classes of four subclasses each, through a small MLP onto the sphere of R^8, by one of SUPERVISED."""
     return Config(
         data=call("nested", **NESTED, seed=seed),
