@@ -293,7 +293,7 @@ for name, title in NAMES.items():
     claim(f"{title}: and none so poor a probe", least - pick(name, "untrained", True, "probe"), ">", 0)
 
 # %%
-live = {on: fit(recipe.encoder("digits", "InfoNCE", projector=on, seed=seed(), steps=scaled(300, 40))) for on in (True, False)}
+live = {on: fit(recipe.encoder("digits", "InfoNCE", projector=on, seed=seed(), steps=scaled(200, 40))) for on in (True, False)}
 now = {on: (recipe.measured(run)["rank_h"], recipe.probe(run)) for on, run in live.items()}
 for on, (rank, accuracy) in now.items():
     print(f"InfoNCE {'with' if on else 'without'} projector: rank of h {rank:.0f}, probe {accuracy:.3f}")
