@@ -25,12 +25,12 @@ $(PY):
 $(VENV)/.base: pyproject.toml constraints.txt | $(PY)
 	@echo "labkit: installing labkit and what the walkthroughs need (one to five minutes, once)"
 	@if [ -n "$(TORCH_INDEX)" ]; then $(PIP) -q --index-url $(TORCH_INDEX) torch; fi
-	@$(PIP) -q -e .
+	@$(PIP) -q -e '.[lm]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "labkit: installing what the tests need"
-	@$(PIP) -q -e '.[dev]'
+	@$(PIP) -q -e '.[lm,dev]'
 	@touch $@
 
 tour: $(VENV)/.base

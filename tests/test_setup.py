@@ -30,14 +30,15 @@ def test_the_conda_environment_is_the_design_card_with_pyprojects_bounds():
     python = conda.pop("python")
     assert python == PROJECT["project"]["requires-python"]
     assert conda == {CONDA_NAMES.get(name, name): bounds()[name] for name in DESIGN_CARD}
-    assert "      - -e ." in lines
+    assert "      - -e .[lm]" in lines
 
 
 def test_every_requirement_is_pinned_within_its_bound_in_the_tested_set():
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
     assert pins["torch"] == "2.13.0"
-    wanted = bounds() | dict(map(split, PROJECT["project"]["optional-dependencies"]["dev"]))
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = bounds() | dict(map(split, [*extras["lm"], *extras["dev"]]))
     for name, bound in wanted.items():
         assert name in pins, f"{name} is not pinned in constraints.txt"
         least = [int(part) for part in re.fullmatch(r">=([0-9.]+)", bound)[1].split(".")]
