@@ -28,7 +28,7 @@ def lessons(only: list[str] | None = None) -> list[Path]:
     Raises:
         ValueError: a name that no lesson begins with.
     """
-    every = sorted(notebooks().glob("[0-9][0-9]_*.py"))
+    every = sorted(notebooks().glob("[0-9][0-9]*_*.py"))
     for start in only or []:
         if not any(p.stem.startswith(start) for p in every):
             raise ValueError(f"no lesson begins with {start!r}; there are {', '.join(p.stem for p in every)}")
