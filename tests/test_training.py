@@ -1,5 +1,7 @@
 """fit: deterministic, cached, resumable after kill -9, safe for two at once."""
 
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -7,11 +9,14 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from labkit.paths import home
-from labkit.training import Config, call, fit
+from labkit.preferences import sequence_logps, token_logps
+from labkit.training import Config, Run, call, fit
+from labkit.training.loop import Trainer
 
 SMALL = Config(
     data=call("digits"),
@@ -159,3 +164,125 @@ def test_a_loss_that_explodes_is_named():
 
 def test_home_is_where_it_says(tmp_path):
     assert home() == tmp_path
+
+
+# ---------------------------------------------------------------- preferences
+
+PAIRS = Config(
+    data=call("grammar", part="same suffix"),
+    model=call("tiny_lm", d=8, heads=2, layers=1),
+    loss=call("dpo"),
+    optimizer=call("adam", lr=1e-2),
+    steps=5,
+    batch=4,
+)
+
+
+def test_a_reference_is_computed_once_for_the_same_weights_and_data(monkeypatch, tmp_path):
+    run = fit(PAIRS)
+    (file,) = (tmp_path / "references").glob("*.npz")
+    stored = np.load(file)
+    start, data = run.start(), run.data
+    want = sequence_logps(start(data.chosen), data.chosen, data.chosen_mask)
+    torch.testing.assert_close(torch.from_numpy(stored["ref_chosen_logps"]), want.detach(), rtol=0, atol=1e-5)
+    written = file.stat().st_mtime_ns
+    fit(PAIRS.replace(loss=call("ipo"), steps=7))  # another run from the same start
+    assert [f.stat().st_mtime_ns for f in (tmp_path / "references").glob("*.npz")] == [written]
+    fit(PAIRS.replace(seed=1))
+    fit(PAIRS.replace(data=call("grammar", part="other suffix")))
+    assert len(list((tmp_path / "references").glob("*.npz"))) == 3
+
+
+def test_the_history_of_pairs_says_what_each_answer_gained():
+    history = fit(PAIRS.replace(batch=64)).history
+    names = {"chosen_logps", "rejected_logps", "margin", "chosen_gain", "rejected_gain", "ranking_accuracy", "reward_accuracy"}
+    assert names <= history.keys()
+    assert history["chosen_gain"][0] == history["rejected_gain"][0] == 0
+    change = history["chosen_logps"][-1] - history["chosen_logps"][0]
+    assert history["chosen_gain"][-1] == pytest.approx(change, abs=1e-5)
+    assert history["margin"][-1] == pytest.approx(history["chosen_gain"][-1] - history["rejected_gain"][-1], abs=1e-6)
+    assert history["reward_accuracy"][-1] == 1
+
+
+def test_snapshots_of_pairs_hold_every_token_and_the_openings():
+    run = fit(PAIRS)
+    shot, data = run.snapshots[5], run.data
+    model = run.model()
+    logps = model(data.chosen).log_softmax(-1).detach()
+    torch.testing.assert_close(torch.from_numpy(shot["logps"]), logps, rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.from_numpy(shot["first"]), logps[:, 0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.from_numpy(shot["fork"]), logps[:, 0], rtol=0, atol=1e-5)  # No, and not Never
+    for side in ("chosen", "rejected"):
+        want = token_logps(model(getattr(data, side)), getattr(data, side), getattr(data, f"{side}_mask"))
+        torch.testing.assert_close(torch.from_numpy(shot[side]), want.detach(), rtol=0, atol=1e-5)
+
+
+def test_checkpoints_wait_for_slow_disks(monkeypatch):
+    now, saves = [0.0], []
+    monkeypatch.setattr("labkit.training.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Trainer, "advance", lambda self: (now.__setitem__(0, now[0] + 1), {"loss": 0.0})[1])
+    monkeypatch.setattr(Trainer, "save", lambda self: (saves.append(now[0]), now.__setitem__(0, now[0] + 5))[0])
+    fit(PAIRS.replace(steps=300), progress=False)
+    assert saves[0] == 3 and all(b - a - 5 > 100 for a, b in itertools.pairwise(saves)) and len(saves) == 3
+
+
+def test_an_objective_that_needs_more_than_a_batch_carries_says_so():
+    with pytest.raises(
+        ValueError, match="bradley_terry needs chosen_rewards, rejected_rewards; these batches carry chosen_logps"
+    ):
+        fit(PAIRS.replace(loss=call("bradley_terry")))
+
+
+# ---------------------------------------------------------------- somebody's numbers
+
+ROWS = [{"step": 1, "rewards/chosen": 0.5, "id": "007"}, {"step": 2, "eval_loss": 1.5, "id": "x"}]
+COLUMNS = {"step": [1, 2], "rewards/chosen": [0.5, None], "id": ["007", "x"], "eval_loss": [None, 1.5]}
+
+
+class Frame:
+    """What from_logs asks of pandas."""
+
+    columns = tuple(COLUMNS)
+
+    def to_dict(self, how):
+        return {name: [float("nan") if x is None else x for x in column] for name, column in COLUMNS.items()} if how else None
+
+
+def files(folder):
+    import pyarrow
+    import pyarrow.parquet
+
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)) + "\n")
+    (folder / "rows.json").write_text(json.dumps(ROWS))
+    (folder / "state" / "checkpoint-9").mkdir(parents=True)
+    (folder / "state" / "checkpoint-9" / "trainer_state.json").write_text(json.dumps({"log_history": ROWS, "global_step": 9}))
+    (folder / "rows.csv").write_text("step,rewards/chosen,id,eval_loss\n1,0.5,007,\n2,,x,1.5\n")
+    pyarrow.parquet.write_table(pyarrow.table(COLUMNS), folder / "rows.parquet")
+    return [folder / n for n in ("rows.jsonl", "rows.json", "state", "rows.csv", "rows.parquet")]
+
+
+def test_anyones_logs_become_a_run(tmp_path):
+    sources = [ROWS, {"log_history": ROWS}, COLUMNS, Frame(), {n: np.array(c, dtype=object) for n, c in COLUMNS.items()}]
+    paths = files(tmp_path)
+    for source in [*sources, *paths, *map(str, paths)]:
+        run = Run.from_logs(source, beta=0.1, loss_type="ipo")
+        assert run.history == COLUMNS and (run.beta, run.loss_type, run.config) == (0.1, "ipo", None), source
+    assert "somebody's numbers: step, rewards/chosen" in repr(run)
+
+
+@pytest.mark.parametrize(
+    ("records", "error", "message"),
+    [
+        ("nowhere.jsonl", ValueError, "there is no file nowhere.jsonl"),
+        ([], TypeError, "an empty list"),
+        ({"a": []}, ValueError, "no rows"),
+        ({"a": [1], "b": [1, 2]}, ValueError, "different lengths"),
+        ({"a": 3}, TypeError, r"records\['a'\] must be a column"),
+        (3.5, TypeError, "got float"),
+    ],
+)
+def test_what_is_no_log_is_refused(records, error, message):
+    with pytest.raises(error, match=message):
+        Run.from_logs(records)
+    with pytest.raises(ValueError, match="beta must be > 0"):
+        Run.from_logs(ROWS, beta=0)

@@ -1,7 +1,6 @@
 """The trainer. It knows no loss: an entry is handed the batch's tensors by the names of its parameters."""
 
 import contextlib
-import copy
 import json
 import time
 from pathlib import Path
@@ -10,19 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 
-from labkit import models, preferences
+from labkit import models
 from labkit.data import augment
 from labkit.models import heads
 from labkit.paths import home
 from labkit.progress import bar
 from labkit.registry import ENTRIES, catalog
+from labkit.training.answers import answers, picture, reference, standing
 from labkit.training.config import Config
 from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
 
-CHECKPOINT_SECONDS = 2.0
-SENTENCES = 64  # a policy's snapshots hold so many answers: a full softmax for every token is large
+CHECKPOINT_SECONDS = 2.0  # between two checkpoints, or
+CHECKPOINT_SHARE = 20  # so many times what writing one takes, if that is longer: a language model's takes a second
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 
 
@@ -67,6 +67,17 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def beginning(config: Config, dataset: Any) -> tuple[nn.Module, Tensor]:
+    """The model before its first step, and the random stream of layers that draw for themselves."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = models.build(config.model, dataset)
+        stream = torch.get_rng_state()
+    if config.start is not None:
+        model.load_state_dict(fit(config.start).model().state_dict())
+    return model, stream
+
+
 class Trainer:
     """One run being trained: model, optimiser, random streams and history, all of which a checkpoint holds."""
 
@@ -74,16 +85,15 @@ class Trainer:
         self.config, self.folder, self.step = config, folder, 0
         self.entry, self.device = ENTRIES[config.loss.name], pick_device(config.device)
         self.data = dataset.to(self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.model = models.build(config.model, dataset)
-            self.dropout = torch.get_rng_state()  # the stream of layers that draw for themselves
-        if config.start is not None:
-            self.model.load_state_dict(fit(config.start).model().state_dict())
+        self.model, self.dropout = beginning(config, dataset)
         self.model.to(self.device).train()
         if self.device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.reference = copy.deepcopy(self.model).eval().requires_grad_(False) if self.entry.kind == "preference" else None
+        self.policy = self.entry.kind == "preference"
+        self.reference: dict[str, Tensor] = {}
+        if self.policy and self.data.rejected is not None:  # a corpus to imitate has no margin, so no reference to ask
+            with self.precision():
+                self.reference = reference(self.model, repr(config.model), self.data)
         self.target = heads.Ema(self.model, **config.target.kwargs) if config.target else None
         self.augment = augment.build(config.augment)
         self.optimizer = OPTIMIZERS[config.optimizer.name](self.model.parameters(), **config.optimizer.kwargs)
@@ -122,8 +132,9 @@ class Trainer:
 
     @torch.no_grad()
     def snapshot(self) -> None:
-        if self.reference is not None:
-            arrays = {"logps": self.model(self.data.chosen[self.probe[:SENTENCES]]).log_softmax(-1).float().cpu().numpy()}
+        arrays: dict[str, Any]
+        if self.policy:
+            arrays = picture(self.model, self.data, self.probe)
         else:
             arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy()}
         write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
@@ -156,41 +167,32 @@ class Trainer:
         return tensors | {"z1": first, "z2": second, "a": first, "b": second, "anchors": first, "positives": second}
 
     def answers(self, index: Tensor) -> dict[str, Tensor]:
-        """The tensors of a policy's batch: summed log-probabilities of both answers, under the policy and its reference."""
+        """The tensors of a policy's batch: both answers' log-probabilities, lengths, and what the reference said of them."""
         index = index.to(self.device)
-        tensors: dict[str, Tensor] = {}
-        for which in ("chosen", "rejected"):
-            tokens, mask = getattr(self.data, which), getattr(self.data, f"{which}_mask")
-            if tokens is None:
-                continue
-            tokens, mask = tokens[index], mask[index]
-            tensors[f"{which}_logps"] = preferences.sequence_logps(self.model(tokens), tokens, mask)
-            tensors[f"{which}_lengths"] = mask.sum(-1)
-            if self.data.rejected is None:
-                continue  # a corpus to imitate: no margin, so no reference to ask
-            with torch.no_grad():
-                assert self.reference is not None
-                tensors[f"ref_{which}_logps"] = preferences.sequence_logps(self.reference(tokens), tokens, mask)
-        return tensors
+        return answers(self.model, self.data, index) | {name: logps[index] for name, logps in self.reference.items()}
+
+    def asked(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Those tensors that the objective takes; or an error that says which of them a batch does not have."""
+        missing = [name for name in self.entry.tensors if name not in tensors]
+        if missing:
+            raise ValueError(f"{self.entry.name} needs {', '.join(missing)}; these batches carry {', '.join(tensors)}")
+        return {name: x for name, x in tensors.items() if name in self.entry.checker.parameters}
+
+    def precision(self) -> Any:
+        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else contextlib.nullcontext()
 
     def advance(self) -> dict[str, float]:
         """One optimiser step; what goes into the history."""
-        autocast = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else contextlib.nullcontext()
-        with autocast:
-            tensors = (self.answers if self.reference is not None else self.views)(self.batch())
-        known_names = self.entry.checker.parameters
-        loss = self.entry.fn(**{k: v for k, v in tensors.items() if k in known_names}, **self.config.loss.kwargs)
+        with self.precision():
+            tensors = (self.answers if self.policy else self.views)(self.batch())
+        loss = self.entry.fn(**self.asked(tensors), **self.config.loss.kwargs)
         row = {"loss": loss.item()}
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
                 f"the loss became {row['loss']} at step {self.step}; try a smaller learning rate than {self.config.optimizer}"
             )
-        if "chosen_logps" in tensors:
-            row["chosen_logps"] = tensors["chosen_logps"].mean().item()
-        if "rejected_logps" in tensors:
-            row["rejected_logps"] = tensors["rejected_logps"].mean().item()
-            ratios = [tensors[f"{w}_logps"] - tensors[f"ref_{w}_logps"] for w in ("chosen", "rejected")]
-            row["margin"] = (ratios[0].mean() - ratios[1].mean()).item()
+        if self.policy:
+            row |= standing(tensors)
         if self.config.until and row[self.config.until[0]] >= self.config.until[1]:
             return row
         self.optimizer.zero_grad()
@@ -204,7 +206,8 @@ class Trainer:
 
     def train(self, progress: bool) -> None:
         self.resume()
-        config, line, saved = self.config, chance(self.config, len(self.data)), time.monotonic()
+        config, line = self.config, chance(self.config, len(self.data))
+        saved, pause = time.monotonic(), CHECKPOINT_SECONDS
         with (
             torch.random.fork_rng(devices=[]),
             bar(total=config.steps, initial=self.step, desc=config.loss.name, disable=not progress) as shown,
@@ -224,8 +227,10 @@ class Trainer:
                 shown.set_postfix(
                     loss=f"{row['loss']:.3f}", **({} if line is None else {"chance": f"{line:.3f}"}), refresh=False
                 )
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                if time.monotonic() - saved > pause:
+                    begun = time.monotonic()
                     self.save()
                     saved = time.monotonic()
+                    pause = max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (saved - begun))
             self.snapshot()
         self.finish()

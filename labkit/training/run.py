@@ -43,19 +43,48 @@ def write(path: Path, save: Any) -> None:
 class Run:
     """A trained model and its history. Numbers are read when they are asked for.
 
-    history: column -> list, a value per step ("step", "loss"; for preferences also "chosen_logps", "rejected_logps", "margin").
-    folder: where it is kept; None for a run made of somebody's numbers.
+    history: column -> list, a value per step ("step", "loss"; of pairs also "chosen_logps", "rejected_logps", what each gained
+        since the start "chosen_gain", "rejected_gain", their difference "margin", "ranking_accuracy", "reward_accuracy").
+    folder: where it is kept; None for a run made of somebody's numbers, which has no config either.
+    beta, loss_type: what is known of how somebody else's run was trained.
     """
 
     config: Config
     history: dict[str, list]
     folder: Path | None = field(default=None, repr=False)
+    beta: float | None = None
+    loss_type: str | None = None
 
     @classmethod
     def open(cls, config: Config, folder: Path) -> "Run":
         return cls(config, json.loads((folder / "history.json").read_text()), folder)
 
+    @classmethod
+    def from_logs(cls, records: Any, *, beta: float | None = None, loss_type: str | None = None) -> "Run":
+        """A Run of numbers that somebody else's trainer wrote: a history, without config, model or snapshots.
+
+        Args:
+            records: TRL's trainer state (its `trainer_state.json`, what that holds, or the `log_history` in it); a table as a
+                list of rows, a dict of columns, a pandas DataFrame, or a .csv, .json, .jsonl or .parquet file.
+            beta: the run's beta, where it is known: rewards can then be told in nats.
+            loss_type: TRL's name of its loss: what `logps/*` are depends on it.
+
+        Raises:
+            ValueError, TypeError: a file that is not there, something that is no table; the message says what is.
+
+        >>> Run.from_logs([{"step": 1, "rewards/chosen": -0.2}, {"step": 2, "rewards/chosen": -0.4}]).history
+        {'step': [1, 2], 'rewards/chosen': [-0.2, -0.4]}
+        """
+        from labkit.training.logs import columns
+
+        if beta is not None and not beta > 0:
+            raise ValueError(f"beta must be > 0, got {beta}")
+        return cls(None, columns(records), None, beta, loss_type)  # type: ignore[arg-type]
+
     def __repr__(self) -> str:
+        if self.config is None:
+            rows = len(next(iter(self.history.values()), []))
+            return f"Run({rows} rows of somebody's numbers: {', '.join(self.history)})"
         end = (
             f"loss {self.history['loss'][-1]:.4g} after {self.history['step'][-1]} steps" if self.history["step"] else "no step"
         )
@@ -71,7 +100,7 @@ class Run:
 
     @cached_property
     def snapshots(self) -> dict[int, dict[str, np.ndarray]]:
-        """step -> arrays of the probe set: "z" for encoders, "logps" of every token for policies; log-spaced steps."""
+        """step -> arrays of the probe set: "z" for encoders; for policies see `answers.picture`; log-spaced steps."""
         assert self.folder is not None, "this run was made of numbers: it has no snapshots"
         files = sorted((self.folder / "snapshots").glob("*.npz"))
         return {int(f.stem): dict(np.load(f)) for f in files}
@@ -82,6 +111,12 @@ class Run:
         model = models.build(self.config.model, self.data)
         model.load_state_dict(torch.load(self.folder / "model.pt", weights_only=True, map_location="cpu"))
         return model.eval()
+
+    def start(self) -> nn.Module:
+        """The model before its first step, in evaluation mode on the CPU."""
+        from labkit.training.loop import beginning
+
+        return beginning(self.config, self.data)[0].eval()
 
     def embed(self, x: Tensor, *, features: bool = False) -> Tensor:
         """`z` (or `h`, before the projector) of raw inputs as the data set holds them, without augmentation, in blocks."""
