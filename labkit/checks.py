@@ -36,15 +36,16 @@ RANGES = {
     "block_size": "[1, inf)",
     "k": "[1, inf)",
     "iterations": "[1, inf)",
-    "chosen_lengths": "(0, inf)",
-    "rejected_lengths": "(0, inf)",
 }
+# The same for every argument whose name ends so. No sum of rounded log-probabilities is held to 0 more exactly than SLACK.
+ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)"}
+SLACK = 1e-3
 HINTS = {
     "temperature": "0.07 to 0.5 is usual",
     "beta": "0.01 to 0.5 is usual with a reference",
     "label_smoothing": "above one half the labels would be wrong more often than right: swap them instead",
-    "chosen_lengths": "count the response tokens",
-    "rejected_lengths": "count the response tokens",
+    "lengths": "count the response tokens",
+    "logps": "a log-probability is never positive: were probabilities, ratios or rewards passed?",
 }
 # The arguments whose direction alone matters: they are L2-normalised inside, so a row of zeros has no meaning.
 DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negatives", "p1", "p2", "train_z", "test_z"}
@@ -53,13 +54,13 @@ DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negat
 class Interval:
     """`Interval("[0, 0.5)")` holds 0 and 0.49 but not 0.5; prints as people say it."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, slack: float = 0.0):
         low, high = text[1:-1].split(",")
-        self.low, self.high, self.text = float(low), float(high), text
+        self.low, self.high, self.text, self.slack = float(low), float(high), text, slack
 
     def holds(self, value: float) -> bool:
         above = value >= self.low if self.text[0] == "[" else value > self.low
-        below = value <= self.high if self.text[-1] == "]" else value < self.high
+        below = value <= self.high + self.slack if self.text[-1] == "]" else value < self.high
         return above and below
 
     def __str__(self) -> str:
@@ -84,7 +85,10 @@ class Parameter:
         self.is_tensor = bool(self.shapes)
         self.is_number = not self.is_tensor and any(o in (int, float) for o in self.options)
         self.words = next((typing.get_args(o) for o in self.options if typing.get_origin(o) is Literal), ())
-        self.interval = Interval(interval) if interval else None
+        ending = next((e for e in ENDINGS if self.name.endswith(e)), "")
+        interval = interval or RANGES.get(self.name) or ENDINGS.get(ending)
+        self.interval = Interval(interval, SLACK if ending == "logps" else 0.0) if interval else None
+        self.hint = HINTS.get(self.name) or HINTS.get(ending)
         self.floating = self.is_tensor and all("float32" in s.dtypes for s in self.shapes)
         self.integral = self.is_tensor and all("float32" not in s.dtypes for s in self.shapes)
 
@@ -141,7 +145,7 @@ class Parameter:
         assert self.interval is not None
         for extreme in (value.min().item(), value.max().item()):
             if not self.interval.holds(extreme):
-                hint = f"; {HINTS[self.name]}" if self.name in HINTS else ""
+                hint = f"; {self.hint}" if self.hint else ""
                 raise ValueError(f"{self.name} must be {self.interval}, got {extreme:g}{hint}")
 
     def word(self, value: Any) -> Any:
@@ -156,7 +160,6 @@ class Checker:
     def __init__(self, fn: Callable, *, sizes: Mapping[str, int], ranges: Mapping[str, str], raw: bool):
         self.signature = inspect.signature(fn)
         hints = typing.get_type_hints(fn)
-        ranges = {**RANGES, **ranges}
         self.parameters = {n: Parameter(p, hints.get(n, Any), ranges.get(n)) for n, p in self.signature.parameters.items()}
         self.sizes = dict(sizes)
         self.directions = set() if raw else DIRECTIONS

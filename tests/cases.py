@@ -75,7 +75,16 @@ def one_input(entry: Entry, name: str, dtype: torch.dtype, draw: torch.Generator
         return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.rand(shape, generator=draw).argsort(-1)
     if name.endswith("logps"):
         return (-0.1 - 3 * torch.rand(shape, generator=draw, dtype=torch.float64)).to(dtype)
-    return torch.randn(shape, generator=draw, dtype=torch.float64).to(dtype)
+    return inside(parameter.interval, torch.randn(shape, generator=draw, dtype=torch.float64)).to(dtype)
+
+
+def inside(interval: Any, x: Tensor) -> Tensor:
+    """Any numbers, moved to where an argument may hold them; with both ends, well away from either."""
+    if interval is None or interval.low == -inf == -interval.high:
+        return x
+    if interval.low == -inf or interval.high == inf:
+        return interval.low + 0.1 + x.abs() if interval.high == inf else interval.high - 0.1 - x.abs()
+    return interval.low + (interval.high - interval.low) * (0.1 + 0.8 * x.sigmoid())
 
 
 def letters(entry: Entry, name: str) -> list[str]:

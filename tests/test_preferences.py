@@ -119,7 +119,7 @@ def test_families_meet_where_they_should():
         "lists of two": preferences.plackett_luce(scores, first, reduction="none"),
         "graded lists of two": preferences.lipo(scores, first.flip(1), reduction="none") / weight,
         "rewards": preferences.bradley_terry(0.1 * r.chosen, 0.1 * r.rejected, reduction="none"),
-        "cpo with the reference taken off": preferences.cpo(r.chosen, r.rejected, sft=0.0, reduction="none"),
+        "cpo with the reference taken off": preferences.cpo(r.chosen - 9, r.rejected - 9, sft=0.0, reduction="none"),
         "aot pair by pair": torch.cat([preferences.aot(*(t[i : i + 1] for t in q), reduction="none") for i in range(6)]),
     }
     for name, got in same.items():
@@ -127,7 +127,7 @@ def test_families_meet_where_they_should():
 
 
 def test_bco_is_an_upper_bound_of_dpo():
-    q = [torch.randn(10_000, dtype=torch.float64) * 20 for _ in range(4)]
+    q = [-torch.randn(10_000, dtype=torch.float64).abs() * 20 for _ in range(4)]
     assert (preferences.bco(*q, reduction="none") >= preferences.dpo(*q, reduction="none")).all()
 
 
@@ -189,9 +189,9 @@ def test_gradients_of_the_others_are_right():
 @pytest.mark.parametrize("name", [n for n in [*PAIRED, "kto", "aot"] if n != "dpop"])
 @pytest.mark.parametrize("margin", EXTREMES)
 def test_hopeless_and_settled_pairs_stay_finite(name, margin):
-    chosen = torch.tensor([margin], requires_grad=True)
-    zero = torch.zeros(1)
-    loss = getattr(preferences, name)(chosen, zero, zero, zero, beta=1.0)
+    chosen = torch.tensor([min(margin, 0.0)], requires_grad=True)
+    reference, zero = torch.tensor([min(-margin, 0.0)]), torch.zeros(1)
+    loss = getattr(preferences, name)(chosen, zero, reference, zero, beta=1.0)
     loss.backward()
     assert loss.isfinite() and chosen.grad.isfinite().all()
 
@@ -235,6 +235,11 @@ def test_kto_takes_sides_of_different_size():
         (lambda a, n: preferences.robust_dpo(a, a, a, a, label_smoothing=0.5), "swap them instead"),
         (lambda a, n: preferences.dpo(a, a, a, a, beta=0.0), "beta must be > 0"),
         (lambda a, n: preferences.orpo(-a, a, n, n), r"chosen_logps must be in \(-inf, 0\)|chosen_logps must be < 0"),
+        (
+            lambda a, n: preferences.dpo(a, a, -a, a),
+            "ref_chosen_logps must be <= 0, got 1; a log-probability is never positive",
+        ),
+        (lambda a, n: preferences.cpo(a, a + 1.5), "rejected_logps must be <= 0, got 0.5"),
         (lambda a, n: preferences.simpo(a, a, 0 * n, n), "chosen_lengths must be > 0, got 0; count the response tokens"),
         (lambda a, n: preferences.rpo(a, a, a, a, eta=-1.0), "eta must be >= 0"),
         (lambda a, n: preferences.dpo(a, a[:1], a, a), "rejected_logps has n = 1"),
