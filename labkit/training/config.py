@@ -58,6 +58,8 @@ class Config:
         start: begin from the final weights of this other run.
         target: `call("ema", decay=0.99)` compares with a slowly moving copy of the model (its z1, z2 are then the copy's).
         until: `("margin", 4.0)` stops as soon as this column of the history reaches this value.
+        account: keep the first-order account of every step in the history (`labkit.training.account`): three backward passes
+            more a step. The numbers of the run itself stay the same.
         device: "auto" (CUDA, then Apple's MPS, then the CPU), or a torch device; not part of what the run is.
     """
 
@@ -73,6 +75,7 @@ class Config:
     start: "Config | None" = None
     target: Call | None = None
     until: tuple[str, float] | None = None
+    account: bool = False
     device: str = field(default="auto", compare=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +98,7 @@ class Config:
     @property
     def text(self) -> str:
         """Everything that decides the numbers, in words."""
-        names = [f.name for f in dataclasses.fields(self) if f.compare]
+        names = [f.name for f in dataclasses.fields(self) if f.compare and (f.name != "account" or self.account)]
         return ", ".join(f"{n}={v.text if isinstance(v := getattr(self, n), Config) else v!r}" for n in names)
 
     def key(self, data_sha256: str) -> str:

@@ -17,12 +17,14 @@ from labkit.models import heads
 from labkit.paths import home
 from labkit.progress import bar
 from labkit.registry import ENTRIES, catalog
+from labkit.training.account import Account, Line
 from labkit.training.answers import answers, picture, reference, standing
 from labkit.training.config import Config
 from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
 
 CHECKPOINT_SECONDS = 2.0  # between two checkpoints, or
 CHECKPOINT_SHARE = 20  # so many times what writing one takes, if that is longer: a language model's takes a second
+UNTOUCHED = {**Line().row, "chosen_change": 0.0, "rejected_change": 0.0, "entanglement": float("nan")}  # no step was taken
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 
 
@@ -97,6 +99,7 @@ class Trainer:
         self.target = heads.Ema(self.model, **config.target.kwargs) if config.target else None
         self.augment = augment.build(config.augment)
         self.optimizer = OPTIMIZERS[config.optimizer.name](self.model.parameters(), **config.optimizer.kwargs)
+        self.account = Account(self.model.parameters(), self.optimizer) if config.account else None
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)
         self.history: dict[str, list] = {"step": [], "loss": []}
@@ -105,7 +108,8 @@ class Trainer:
     # ------------------------------------------------------------------ what is remembered
 
     def parts(self) -> dict[str, Any]:
-        return {"model": self.model, "optimizer": self.optimizer} | ({"target": self.target} if self.target else {})
+        every = {"model": self.model, "optimizer": self.optimizer, "target": self.target, "account": self.account}
+        return {name: part for name, part in every.items() if part is not None}
 
     def save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts().items()}
@@ -184,7 +188,8 @@ class Trainer:
     def advance(self) -> dict[str, float]:
         """One optimiser step; what goes into the history."""
         with self.precision():
-            tensors = (self.answers if self.policy else self.views)(self.batch())
+            index = self.batch()
+            tensors = (self.answers if self.policy else self.views)(index)
         loss = self.entry.fn(**self.asked(tensors), **self.config.loss.kwargs)
         row = {"loss": loss.item()}
         if not np.isfinite(row["loss"]):
@@ -194,13 +199,27 @@ class Trainer:
         if self.policy:
             row |= standing(tensors)
         if self.config.until and row[self.config.until[0]] >= self.config.until[1]:
-            return row
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+            return row | (UNTOUCHED if self.account else {})
+        if self.account:
+            row |= self.booked(tensors, loss, index)
+        else:
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
         if self.target:
             self.target.update(self.model)
         return row
+
+    def booked(self, tensors: dict[str, Tensor], loss: Tensor, index: Tensor) -> dict[str, float]:
+        """The same step, with its account, and what it really did to the batch's answers."""
+        assert self.account is not None
+        if "rejected_logps" not in tensors:
+            raise ValueError("account=True needs pairs: a chosen and a rejected answer")
+        line = self.account.step(tensors["chosen_logps"], tensors["rejected_logps"], loss)
+        with torch.no_grad(), self.precision():
+            after = self.answers(index)
+        change = {f"{s}_change": (after[f"{s}_logps"] - tensors[f"{s}_logps"]).mean().item() for s in ("chosen", "rejected")}
+        return line.row | change | {"entanglement": line.ratio}
 
     # ------------------------------------------------------------------ all steps
 
