@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import cases
 import pytest
 import torch
 
+from labkit import metrics, preferences
+from labkit.metrics import sign_entanglement, three_parts, token_attribution
 from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers
+from labkit.registry import ENTRIES
 
 ORACLE = json.loads((Path(__file__).parent / "oracles" / "preference.json").read_text(encoding="utf-8"))["ches"]
 
@@ -139,3 +143,101 @@ def test_receivers_account_for_all_the_probability():
     assert (everyone.gained.diff(dim=-1) <= 0).all()
     exact = after.softmax(-1) - before.softmax(-1)
     torch.testing.assert_close(exact.gather(1, everyone.tokens), everyone.gained)
+
+
+# ---------------------------------------------------------------- meters of a run
+
+
+LOOPS = cases.loops("movement_loops")
+METERS = [n for n in vars(LOOPS) if n in ENTRIES]
+
+
+@pytest.mark.parametrize("name", METERS)
+@pytest.mark.parametrize("seed", range(4))
+def test_meters_are_those_of_a_slow_loop(name, seed):
+    given = cases.inputs(ENTRIES[name], optional=True, seed=seed)
+    want = getattr(LOOPS, name)(**{n: x.tolist() for n, x in given.items()})
+    got = getattr(metrics, name)(**given)
+    torch.testing.assert_close(got.double(), torch.tensor(want, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+    if name.startswith("top_k"):
+        want = getattr(LOOPS, name)(given["logps"].tolist(), k=2)
+        torch.testing.assert_close(getattr(metrics, name)(given["logps"], k=2), torch.tensor(want, dtype=torch.float64))
+
+
+def test_a_loop_stands_for_every_new_meter():
+    assert len(METERS) == 9
+
+
+def test_a_pair_is_ranked_rightly_exactly_when_its_loss_is_below_the_difficulty():
+    draw = torch.Generator().manual_seed(0)
+    w, lo, rw, rl = (-10 * torch.rand(5000, generator=draw, dtype=torch.float64) for _ in range(4))
+    loss = preferences.dpo(w, lo, rw, rl, beta=0.3, reduction="none")
+    assert torch.equal(w > lo, loss < metrics.ranking_difficulty(rw, rl, beta=0.3))
+    assert 1000 < (w > lo).sum() < 4000
+
+
+@pytest.mark.parametrize("name", ["dpo", "ipo", "hinge", "exo"])
+def test_the_imbalance_is_that_of_the_losss_gradients_in_the_probabilities(name):
+    p = torch.tensor([0.3, 0.05, 0.65], dtype=torch.float64, requires_grad=True)
+    logps = p.log()
+    loss = getattr(preferences, name)(logps[:1], logps[1:2], logps[:1].detach() + 0.1, logps[1:2].detach())
+    (slope,) = torch.autograd.grad(loss, p)
+    got = metrics.gradient_imbalance(logps[:1].detach(), logps[1:2].detach())
+    assert got.item() == pytest.approx(torch.log(slope[1] / -slope[0]).item(), abs=1e-12)
+
+
+def test_sign_entanglement_tells_the_sign_of_a_small_sign_step():
+    signs = []
+    for _ in range(60):
+        heads, hidden = torch.randn(4, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+
+        def logp(h, token, heads=heads):
+            return (heads @ h).log_softmax(0)[token]
+
+        up, down = (torch.autograd.functional.jacobian(lambda h, t=t: logp(h, t), hidden) for t in (0, 1))
+        moved = logp(hidden + 1e-7 * torch.sign(up - down), 0) - logp(hidden, 0)
+        signs.append(sign_entanglement(up, down).item() > 1)
+        assert (moved.item() < 0) == signs[-1]
+    assert 3 < sum(signs) < 57
+    with pytest.raises(ValueError, match="grad_chosen is 0"):
+        sign_entanglement(torch.zeros(3), torch.ones(3))
+
+
+def test_three_parts_are_everything():
+    logps = torch.randn(50, 6, dtype=torch.float64).log_softmax(-1)
+    parts = three_parts(logps[:, 0], logps[:, 1])
+    torch.testing.assert_close(parts.rest, logps[:, 2:].logsumexp(-1), rtol=1e-10, atol=1e-12)
+    tiny = three_parts(torch.tensor([-800.0]), torch.tensor([-700.0]))
+    assert tiny.rest.item() == 0
+    only = torch.randn(1, 2, dtype=torch.float64).log_softmax(-1)
+    assert three_parts(only[:, 0], only[:, 1]).rest.item() < -30  # nothing else can be said
+    with pytest.raises(ValueError, match="above 1 together"):
+        three_parts(torch.tensor([-0.1]), torch.tensor([-0.1]))
+
+
+def test_tokens_add_up_to_the_margin():
+    logits, tokens = torch.randn(2, 3, 5, 7, dtype=torch.float64), torch.randint(7, (3, 5))
+    mask = torch.tensor([[False, True, True, True, False]] * 3)
+    now, then = (preferences.token_logps(x, tokens, mask) for x in logits)
+    each = token_attribution(now, then, then, now)
+    margin = (now - then).sum(-1) - (then - now).sum(-1)
+    torch.testing.assert_close(each.chosen.sum(-1) + each.rejected.sum(-1), margin, rtol=0, atol=1e-14)
+    assert (each.chosen[:, 0] == 0).all() and (each.chosen[:, 4] == 0).all()
+
+
+def test_edit_distances_of_words():
+    def ids(word):
+        return torch.tensor([[ord(c) for c in word]])
+
+    for a, b, want in (("kitten", "sitting", 3 / 7), ("abc", "abc", 0), ("abc", "xyz", 1), ("abc", "ab", 1 / 3)):
+        x, y = ids(a), ids(b)
+        got = metrics.edit_distance(x, y, torch.ones_like(x).bool(), torch.ones_like(y).bool())
+        assert got.item() == pytest.approx(want)
+    with pytest.raises(ValueError, match="rejected_mask marks no token in row 0"):
+        metrics.edit_distance(ids("a"), ids("b"), torch.ones(1, 1).bool(), torch.zeros(1, 1).bool())
+
+
+def test_lengths_come_in_twos():
+    x = torch.tensor([-1.0])
+    with pytest.raises(ValueError, match="chosen_lengths and rejected_lengths must both be given"):
+        metrics.ranking_accuracy(x, x, torch.tensor([1]))

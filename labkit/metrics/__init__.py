@@ -1,9 +1,12 @@
 """Meters: what is measured and not trained. Pure functions of tensors, computed in float64."""
 
+from labkit.metrics.accuracy import implicit_accuracy, ranking_accuracy, ranking_difficulty, reward_accuracy
 from labkit.metrics.geometry import alignment, mean_norm, modality_gap, tolerance, uniform_bound, uniform_limit, uniformity
 from labkit.metrics.hardness import hardness, push_share
 from labkit.metrics.interval import Estimate, interval
-from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers
+from labkit.metrics.mass import gradient_imbalance, three_parts, top_k_entropy, top_k_mass
+from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers, sign_entanglement
+from labkit.metrics.pairs import edit_distance, token_attribution
 from labkit.metrics.probes import clustering_accuracy, clustering_nmi, few_label_probe, few_labels, knn_accuracy, linear_probe
 from labkit.metrics.spectrum import effective_rank, rank_me, singular_spectrum
 
@@ -14,12 +17,15 @@ __all__ = [
     "clustering_accuracy",
     "clustering_nmi",
     "displacement",
+    "edit_distance",
     "effective_rank",
     "entanglement",
     "few_label_probe",
     "few_labels",
     "first_order",
+    "gradient_imbalance",
     "hardness",
+    "implicit_accuracy",
     "interval",
     "knn_accuracy",
     "linear_probe",
@@ -28,9 +34,17 @@ __all__ = [
     "predicting",
     "push_share",
     "rank_me",
+    "ranking_accuracy",
+    "ranking_difficulty",
     "receivers",
+    "reward_accuracy",
+    "sign_entanglement",
     "singular_spectrum",
+    "three_parts",
+    "token_attribution",
     "tolerance",
+    "top_k_entropy",
+    "top_k_mass",
     "uniform_bound",
     "uniform_limit",
     "uniformity",

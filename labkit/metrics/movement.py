@@ -129,6 +129,37 @@ def entanglement(
     return ((chosen * rejected).sum(-1) / length).to(grad_chosen.dtype)
 
 
+@meter("2410.13828", unit="pair", invariant=frozenset(), sizes={"n": 1})
+def sign_entanglement(
+    grad_chosen: Float[Tensor, "p"] | Float[Tensor, "n p"], grad_rejected: Float[Tensor, "p"] | Float[Tensor, "n p"]
+) -> Float[Tensor, ""] | Float[Tensor, "n"]:
+    r"""`entanglement` for optimisers that rescale every coordinate, taken at their word: a first step of Adam goes by signs.
+
+    .. math:: 1 - \frac{\langle g^+, \operatorname{sign}(g^+ - g^-) \rangle}{\lVert g^+ \rVert_1},
+        \qquad g^\pm = \nabla_\theta \log \pi(y^\pm)
+
+    Above 1, an infinitesimal step of one length in every coordinate, along the sign of the margin's gradient, lowers the chosen
+    answer. That is Adam's and RMSprop's first step, nearly; later ones remember more than one gradient. Between 0 and 2.
+
+    Args:
+        grad_chosen, grad_rejected: as in `entanglement`.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, NaN, integers, a chosen gradient that is 0.
+
+    Source: the condition of Yuan et al. 2024 (arXiv 2410.13828) for plain gradient descent, with the sign step in place of the
+    gradient; ours.
+
+    >>> sign_entanglement(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 4.0]))       # up by 1, down by 3
+    tensor(1.5000)
+    """
+    chosen, rejected = grad_chosen.double(), grad_rejected.double()
+    length = chosen.abs().sum(-1)
+    if (length == 0).any():
+        raise ValueError("grad_chosen is 0: the chosen answer's probability does not depend on these parameters")
+    return (1 - (chosen * torch.sign(chosen - rejected)).sum(-1) / length).to(grad_chosen.dtype)
+
+
 @checked()
 def first_order(gradient: Float[Tensor, "p"], update: Float[Tensor, "p"]) -> Float[Tensor, ""]:
     r"""What a step does to a log-probability, to first order: `<gradient, update>` with the optimiser's actual update.
