@@ -37,7 +37,7 @@ def kto(
     .. math:: \lambda_D\,(1 - \sigma(\beta (h_w - K))), \qquad \lambda_U\,(1 - \sigma(\beta (K - h_l)))
 
     The values depend on the batch through :math:`K`, an estimate of KL(policy || reference): in training it is the mean
-    log-ratio of mismatched prompts and answers, `(logps - ref_logps).mean().clamp(min=0)`. No gradient flows through it.
+    log-ratio of mismatched prompts and answers, `kl_estimate`. No gradient flows through it.
 
     Args:
         chosen_logps, ref_chosen_logps: `(n,)`, the desirable answers.
@@ -63,12 +63,13 @@ def kto(
     return reduce(torch.cat([good, bad]), reduction)
 
 
-@preference("2404.04656", oracle="trl 0.11.4 BCOTrainer, delta = 0", ranges={"shift": "(-inf, inf)"})
+@preference("2404.04656", oracle="trl 0.11.4 BCOTrainer", ranges={"shift": "(-inf, inf)"})
 def bco(
     chosen_logps: Float[Tensor, "n"],
     rejected_logps: Float[Tensor, "n"],
     ref_chosen_logps: Float[Tensor, "n"],
     ref_rejected_logps: Float[Tensor, "n"],
+    rejected_weights: Float[Tensor, "n"] | None = None,
     *,
     beta: Scalar = 0.1,
     shift: Scalar = 0.0,
@@ -76,22 +77,25 @@ def bco(
 ) -> Tensor:
     r"""A classifier of good and bad whose logit is the reward `beta * h`: an upper bound of DPO's loss.
 
-    .. math:: -\log \sigma(\beta h_w - \delta) - \log \sigma(-(\beta h_l - \delta))
+    .. math:: -\log \sigma(\beta h_w - \delta) - \omega \log \sigma(-(\beta h_l - \delta))
 
-    The values depend on earlier batches through :math:`\delta`, in training the running mean of all rewards. No gradient flows
-    through it. `2 log 2` when the policy is the reference and the shift is 0.
+    The values depend on earlier batches through :math:`\delta`, in training the running mean of all rewards, `RunningShift`. No
+    gradient flows through it. `2 log 2` when the policy is the reference and the shift is 0. At any shift DPO's loss lies
+    below, because :math:`(1 + e^{\delta - a})(1 + e^{b - \delta}) \ge 1 + e^{b - a}`.
 
     Args:
         chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps: as in `dpo`.
+        rejected_weights: >= 0, the density ratio :math:`\omega` of each rejected answer's prompt (`desirability_weights`), for
+            chosen and rejected answers that are no pairs; None is 1.
         beta: > 0.
         shift: the reward that divides good from bad.
         reduction: "none" gives `(n,)`, both answers of a pair added.
 
     Raises:
-        ValueError, TypeError: as in `dpo`.
+        ValueError, TypeError: as in `dpo`; weights below 0.
 
-    Source: Jung et al. 2024 (arXiv 2404.04656), without its weights for shifted prompts. TRL's documentation prints DPO's
-    formula for `bco_pair`; its code is this one with a shift of 0.
+    Source: Jung et al. 2024 (arXiv 2404.04656). TRL's documentation prints DPO's formula for `bco_pair`; its code is this one
+    with a shift of 0 and no weights. Its BCOTrainer averages over all answers: half of the mean here.
 
     >>> a = torch.tensor([-1.0])
     >>> bco(a, a, a, a)                               # 2 log 2
@@ -99,7 +103,8 @@ def bco(
     """
     r = ratios(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps)
     middle = constant(shift)
-    return reduce(logistic(beta * r.chosen - middle) + logistic(middle - beta * r.rejected), reduction)
+    good, bad = logistic(beta * r.chosen - middle), logistic(middle - beta * r.rejected)
+    return reduce(good + (bad if rejected_weights is None else rejected_weights * bad), reduction)
 
 
 @preference("2402.05369", oracle="trl 0.11.4 DPOTrainer, nca_pair")
