@@ -24,6 +24,11 @@ STOPPED = {
     "dclw": "detached weight: test_oracles, test_gradients",
     "simsiam": "stopped gradient: test_oracles, test_gradients",
     "swav": "detached codes: test_oracles, test_deviations",
+    "mm_dpo": "detached reward margin: test_pairwise",
+    "wpo": "detached weights: test_pairwise",
+    "hypo": "score function of the drawn answers: test_pairwise",
+    "dft": "detached weight: test_supervised",
+    "multiplier_loss": "detached rewards: test_rewards",
 }
 # Oracles computed where they are used, and the test that does it: what a library answers, an identity, a number of the authors.
 ELSEWHERE = {
@@ -37,7 +42,7 @@ ELSEWHERE = {
     "clustering_accuracy": "test_metrics.py::test_clusters_and_classes",
     "clustering_nmi": "test_metrics.py::test_clusters_and_classes",
 }
-SIZES = {"n": 6, "m": 5, "d": 4, "v": 3, "k": 4, "t": 4, "s": 3, "p": 7}
+SIZES = {"n": 6, "m": 5, "d": 4, "v": 3, "k": 4, "t": 4, "s": 3, "p": 7, "vocab": 5}
 # The same two views, the other way round.
 SWAPS = ({"z1": "z2", "z2": "z1"}, {"a": "b", "b": "a"}, {"p1": "p2", "z2": "z1", "p2": "p1", "z1": "z2"})
 SWAPS += ({"scores1": "scores2", "scores2": "scores1"},)
@@ -67,7 +72,7 @@ def one_input(entry: Entry, name: str, dtype: torch.dtype, draw: torch.Generator
     shape = tuple(sizes[letter] for letter in letters(entry, name))
     if name.endswith("mask"):
         mask = torch.rand(shape, generator=draw) < 0.7
-        mask[:, 0] = True  # no answer is empty
+        mask[..., 0] = True  # no answer is empty
         return mask
     if name.endswith("lengths"):
         return torch.randint(1, 9, shape, generator=draw)
