@@ -38,7 +38,7 @@ RANGES = {
     "iterations": "[1, inf)",
 }
 # The same for every argument whose name ends so. No sum of rounded log-probabilities is held to 0 more exactly than SLACK.
-ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)"}
+ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)", "errors": "[0, inf)"}
 SLACK = 1e-3
 HINTS = {
     "temperature": "0.07 to 0.5 is usual",

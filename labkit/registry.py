@@ -95,6 +95,8 @@ class Entry:
                 made[name] = torch.ones(shape, dtype=torch.long if name.endswith("lengths") else torch.bool)
             else:
                 made[name] = ids(shape) if p.integral else make(shape)
+                if p.interval and not p.interval.holds(made[name].min().item()):
+                    made[name] = made[name].abs()
         return {**made, **others}
 
     def chance(self, n: int, d: int = 4, **options: Any) -> float:

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from labkit.checks import Scalar
 from labkit.registry import checked
 
 Lengths = Float[Tensor, "n"] | Int[Tensor, "n"]
@@ -71,3 +72,29 @@ def answered(labels: Int[Tensor, "n t"], marked: Bool[Tensor, "n t"], vocabulary
 def per_token(logps: Float[Tensor, "n"], lengths: Tensor | None) -> Float[Tensor, "n"]:
     """Summed log-probabilities divided by the number of tokens, if that is given."""
     return logps if lengths is None else logps / lengths.to(logps)
+
+
+def marked(mask: Tensor, name: str) -> Bool[Tensor, "n t"]:
+    """The mask as one of True and False, if every row marks something."""
+    empty = (~mask.bool().any(-1)).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"{name} marks no token in row{'s' * (len(empty) > 1)} {empty[:5]}")
+    return mask.bool()
+
+
+@checked(ranges={"gamma": "[0, 1]"})
+def discounted_sum(
+    token_logps: Float[Tensor, "n t"],
+    mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"],
+    *,
+    alpha: Scalar = 0.1,
+    gamma: Scalar = 1.0,
+) -> Float[Tensor, "n"]:
+    r"""`alpha * sum_t gamma^t log pi_t` over the marked places, the first of which has t = 0: the advantage in `cpl`.
+
+    >>> discounted_sum(torch.tensor([[-5.0, -1.0, -2.0]]), torch.tensor([[0, 1, 1]]), alpha=1.0, gamma=0.5)    # 1 + 2 / 2
+    tensor([-2.])
+    """
+    tokens = marked(mask, "mask")
+    steps = (tokens.cumsum(-1) - 1).clamp(min=0).to(token_logps)
+    return (alpha * gamma**steps * token_logps).masked_fill(~tokens, 0.0).sum(-1)

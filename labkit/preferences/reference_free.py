@@ -149,6 +149,72 @@ def slic(
     return reduce(link.hinge(chosen_logps - rejected_logps, margin) - sft * chosen_logps, reduction)
 
 
+@preference("2304.05302", oracle="GanjinZero/RRHF rrhf_loss")
+def rrhf(
+    chosen_logps: Float[Tensor, "n"],
+    rejected_logps: Float[Tensor, "n"],
+    chosen_lengths: Lengths,
+    rejected_lengths: Lengths,
+    *,
+    sft: Scalar = 1.0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""The better answer must be likelier per token, by nothing in particular; and it is imitated.
+
+    .. math:: \max\!\left(0,\ \frac{\log \pi_l}{|l|} - \frac{\log \pi_w}{|w|}\right) - \lambda \log \pi_w
+
+    Args:
+        chosen_logps, rejected_logps: summed log-probabilities of the answers under the policy.
+        chosen_lengths, rejected_lengths: > 0, their numbers of tokens.
+        sft: >= 0, weight of the imitation of the chosen answer.
+        reduction: "none" gives `(n,)`.
+
+    Raises:
+        ValueError, TypeError: as in `simpo`.
+
+    Source: Yuan et al. 2023 (arXiv 2304.05302), for two answers; official code GanjinZero/RRHF, whose imitation term is divided
+    by the length of the padded row. It is `slic` per token with a margin of 0.
+
+    >>> two = torch.tensor([2])
+    >>> rrhf(torch.tensor([-3.0]), torch.tensor([-1.0]), two, two, sft=0.0)
+    tensor(1.)
+    """
+    margin = per_token(chosen_logps, chosen_lengths) - per_token(rejected_logps, rejected_lengths)
+    return reduce(link.hinge(margin, 0.0) - sft * chosen_logps, reduction)
+
+
+@preference("2310.13639", oracle="jhejna/cpl biased_bce_with_logits", ranges={"lambda_": "[0, 1]"})
+def cpl(
+    chosen_advantages: Float[Tensor, "n"],
+    rejected_advantages: Float[Tensor, "n"],
+    *,
+    lambda_: Scalar = 0.5,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""The preferred behaviour's advantages must exceed a share of the other's; an optimal policy's are its log-probabilities.
+
+    .. math:: -\log \sigma(A_w - \lambda A_l), \qquad A = \alpha \sum_t \gamma^t \log \pi(a_t \mid s_t)
+
+    Advantages are negative, so with :math:`\lambda < 1` a behaviour must also be likely by itself to cost little. With
+    advantages `beta * h` and :math:`\lambda = 1` it is `dpo`, with `beta * log pi` it is `cpo` without its imitation term.
+
+    Args:
+        chosen_advantages, rejected_advantages: of the two segments; `discounted_sum` makes them from log-probabilities.
+        lambda_: in [0, 1], how much of the other segment counts.
+        reduction: "none" gives `(n,)`.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, NaN, lambda_ outside of [0, 1].
+
+    Source: Hejna et al. 2023 (Contrastive Preference Learning, arXiv 2310.13639), its loss with a conservative bias; official
+    code jhejna/cpl, in which label 1 prefers the second segment and which does not discount.
+
+    >>> cpl(torch.tensor([-1.0]), torch.tensor([-2.0]))                  # -log sigmoid(-1 + 1)
+    tensor(0.6931)
+    """
+    return reduce(link.logistic(chosen_advantages - lambda_ * rejected_advantages), reduction)
+
+
 @preference("2203.02155", oracle="trl DPOTrainer, sft, at equal lengths")
 def sft(
     chosen_logps: Float[Tensor, "n"],
