@@ -24,6 +24,9 @@ HOME = {
     "fit": "training",
     "Run": "training",
     "catalog": "registry",
+    "diagnose": "diagnose",
+    "Diagnosis": "diagnose",
+    "DisplacementCallback": "diagnose",
     "doctor": "doctor",
 }
 ROOMS = {"data", "explorers", "figures", "lessons", "losses", "metrics", "models", "preferences", "training"}

@@ -18,6 +18,7 @@ FLOORS = [
     {"data"},
     {"models"},
     {"training"},
+    {"diagnose"},
     {"results"},
     {"recipes"},
     {"figures"},
