@@ -17,6 +17,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "knn_accuracy": {"k": 2},
     "few_label_probe": {"per_class": 1, "draws": 2},
     "push_share": {"fraction": 0.4},
+    "disco": {"kl": "k3"},
 }
 # Entries whose gradient is not the derivative of their value, by design; what it is instead is tested where it says.
 STOPPED = {
@@ -29,6 +30,14 @@ STOPPED = {
     "hypo": "score function of the drawn answers: test_pairwise",
     "dft": "detached weight: test_supervised",
     "multiplier_loss": "detached rewards: test_rewards",
+    "rwr": "detached rewards: test_policy, against a slow loop",
+    "nash_md": "detached log-ratio: test_games",
+    "cispo": "detached weight: test_policy, against TRL",
+    "vespo": "detached weight: test_policy, against TRL",
+    "disco": "detached price of the KL: test_policy, against the official code",
+    "f_dpg": "detached pseudo-reward: test_policy, against each divergence",
+    "pi_distill": "detached reward: test_policy, against both objectives",
+    "opsd": "detached reward: test_policy, against its objective",
 }
 # Oracles computed where they are used, and the test that does it: what a library answers, an identity, a number of the authors.
 ELSEWHERE = {

@@ -1,0 +1,149 @@
+"""Kin of GRPO that never drop a token: what is off-policy counts less, smoothly or with a capped weight.
+
+Inputs are those of `groups.grpo`.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit.checks import Reduction, Scalar
+from labkit.contrast import reduce
+from labkit.preferences.groups import TRL, Mask, log_ratios, token_mean
+from labkit.registry import preference
+
+TOKENS = {"batch_tokens": "[1, inf)", "ceiling": "(0, inf)"}
+
+
+def either(first: Tensor, a: Scalar, b: Scalar, like: Tensor) -> Tensor:
+    """`a` where `first`, else `b`, in full precision: numbers alone would become single ones."""
+    yes, no = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in (a, b))
+    return torch.where(first, yes, no)
+
+
+@preference("2511.20347", oracle=TRL, ranges={"temperature_positive": "(0, inf)", "temperature_negative": "(0, inf)"})
+def sapo(
+    logps: Float[Tensor, "n t"],
+    old_logps: Float[Tensor, "n t"],
+    advantages: Float[Tensor, "n"],
+    mask: Mask,
+    *,
+    temperature_positive: Scalar = 1.0,
+    temperature_negative: Scalar = 1.05,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""A soft gate in place of clipping: the further a ratio is from 1, the less its token moves the policy.
+
+    .. math:: -\frac{A}{|y|} \sum_t \frac{4}{\tau_A}\, \sigma(\tau_A (\rho_t - 1)), \qquad \tau_A = \tau_+ \text{ if } A > 0
+        \text{ else } \tau_-
+
+    At :math:`\rho = 1` its slope is that of the plain ratio; the steeper gate on negative advantages damps what is being
+    pushed down.
+
+    Args:
+        logps, old_logps, advantages, mask: as in `grpo`.
+        temperature_positive, temperature_negative: > 0, steepness of the gate by the sign of the advantage.
+        reduction: "none" gives `(n,)`.
+
+    Raises:
+        ValueError, TypeError: as in `grpo`.
+
+    Source: Gao et al. 2025 (arXiv 2511.20347), as in TRL's `loss_type="sapo"`.
+
+    >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
+    >>> sapo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))              # -2 * 4 * sigmoid(0)
+    tensor(-4.)
+    """
+    ratio = log_ratios(logps, old_logps, mask).exp()
+    tau = either(advantages > 0, temperature_positive, temperature_negative, ratio)[:, None]
+    return reduce(-advantages * token_mean(4 / tau * torch.sigmoid(tau * (ratio - 1)), mask), reduction)
+
+
+@preference("2506.13585", oracle=TRL, ranges=TOKENS, unit="batch")
+def cispo(
+    logps: Float[Tensor, "n t"],
+    old_logps: Float[Tensor, "n t"],
+    advantages: Float[Tensor, "n"],
+    mask: Mask,
+    *,
+    batch_tokens: int | None = None,
+    ceiling: Scalar = 5.0,
+) -> Tensor:
+    r"""REINFORCE with capped importance weights: a token is never dropped, its weight only stops growing.
+
+    .. math:: -\frac{1}{\sum_i |y_i|} \sum_i A_i \sum_t \mathrm{sg}\!\left[\min(\rho_{it}, \rho_{\max})\right] \log \pi_{it}
+
+    The value means nothing, its gradient does. It depends on the lengths of all answers in the batch.
+
+    Args:
+        logps, old_logps, advantages, mask: as in `grpo`.
+        batch_tokens: as in `dapo`.
+        ceiling: > 0, the largest weight itself, not its distance from 1; 5 as TRL recommends (its `epsilon_high`).
+
+    Raises:
+        ValueError, TypeError: as in `grpo`.
+
+    Source: MiniMax 2025 (MiniMax-M1, arXiv 2506.13585), eq. 4; TRL's `loss_type="cispo"`.
+
+    >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
+    >>> cispo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))             # -2 * (-1)
+    tensor(2.)
+    """
+    weight = log_ratios(logps, old_logps, mask).exp().clamp(max=ceiling).detach()
+    return -(weight * advantages[:, None] * logps * mask).sum() / (batch_tokens or mask.sum())
+
+
+def gamma_weight(log_weight: Tensor, power: Tensor, rate: Tensor) -> Tensor:
+    """`w^k exp(rate (1 - w))`, which is 1 at w = 1 and falls on either side of its peak at w = k / rate."""
+    return (rate + power * log_weight - rate * log_weight.exp()).exp()
+
+
+@preference(
+    "2602.10693",
+    oracle=TRL,
+    ranges={"batch_tokens": "[1, inf)"}
+    | dict.fromkeys(("k_positive", "rate_positive", "k_negative", "rate_negative"), "(0, inf)"),
+    unit="batch",
+)
+def vespo(
+    logps: Float[Tensor, "n t"],
+    old_logps: Float[Tensor, "n t"],
+    advantages: Float[Tensor, "n"],
+    mask: Mask,
+    *,
+    batch_tokens: int | None = None,
+    k_positive: Scalar = 2.0,
+    rate_positive: Scalar = 3.0,
+    k_negative: Scalar = 3.0,
+    rate_negative: Scalar = 2.0,
+) -> Tensor:
+    r"""REINFORCE, each answer weighted by a smooth bump over its whole importance weight.
+
+    .. math:: -\frac{1}{\sum_i |y_i|} \sum_i \mathrm{sg}\!\left[w_i^k e^{\lambda (1 - w_i)}\right] A_i \sum_t \log \pi_{it},
+        \qquad w_i = \frac{\pi(y_i)}{\pi^{\text{old}}(y_i)}
+
+    with k and lambda by the sign of the advantage. The weight w is the product over all tokens, not their mean, so long
+    answers that moved at all count for little. The value means nothing, its gradient does; it depends on the lengths of all
+    answers in the batch.
+
+    Args:
+        logps, old_logps, advantages, mask: as in `grpo`.
+        batch_tokens: as in `dapo`.
+        k_positive, k_negative: > 0, how fast the weight falls towards w = 0, by the sign of the advantage.
+        rate_positive, rate_negative: > 0, the lambda: how fast it falls towards large w.
+
+    Raises:
+        ValueError, TypeError: as in `grpo`.
+
+    Source: Shen et al. 2026 (arXiv 2602.10693), as TRL's `get_gamma_weights` computes it, its bounds on log w included.
+
+    >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
+    >>> vespo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))             # -2 * (-1)
+    tensor(2.)
+    """
+    moved = log_ratios(logps, old_logps, mask).clamp(-20, 20).sum(-1).clamp(math.log(1e-8), 20).detach()
+    power = either(advantages >= 0, k_positive, k_negative, moved)
+    rate = either(advantages >= 0, rate_positive, rate_negative, moved)
+    return -(gamma_weight(moved, power, rate) * advantages * (logps * mask).sum(-1)).sum() / (batch_tokens or mask.sum())
