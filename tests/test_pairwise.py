@@ -1,5 +1,6 @@
 """Pairwise preference objectives: slow loops, what each becomes at some setting, and what its gradient is not."""
 
+import json
 import math
 
 import cases
@@ -13,6 +14,7 @@ from labkit.preferences import contexts
 from labkit.registry import ENTRIES
 
 LOOPS = cases.loops("pairwise_loops")
+STORED = json.loads((cases.ORACLES / "pairwise.json").read_text(encoding="utf-8"))
 # What a loop is tried with beside its defaults.
 OPTIONS = {
     "ipo_norm": [{"beta": 0.5}],
@@ -55,6 +57,61 @@ def four(n=6, *shape):
 
 def each(name, *tensors, **options):
     return getattr(preferences, name)(*tensors, **options, reduction="none")
+
+
+# ---------------------------------------------------------------- official numbers
+
+
+def tensor(name):
+    values = STORED["inputs"][name]
+    whole = torch.tensor(values)
+    return torch.tensor(values, dtype=DOUBLE) if whole.is_floating_point() else whole
+
+
+def arguments(row, given):
+    """What the entry is called with, from what the official function is called with."""
+    kl, whole = preferences.answer_kl, {n: x for n, x in given.items() if n.startswith("ref_")}
+    if row["entry"] == "coipo":
+        clean, other_clean, noisy, other_noisy = given.values()
+        matched = kl(clean, noisy) + kl(other_clean, other_noisy)
+        return {"matched": matched, "mismatched": kl(other_clean, noisy) + kl(clean, other_noisy)}
+    if "both_logits" in given:
+        logits, labels = given["both_logits"], given["both_labels"]
+        logps = preferences.token_logps(logits, labels, labels != -100).chunk(2)
+        squares, masks = preferences.collision_logps(logits).chunk(2), (labels != -100).chunk(2)
+        return {**whole, **weighed(logps, squares, masks)}
+    if row["entry"] == "wpo":
+        logps, squares, masks = (list(given.values())[i : i + 2] for i in (0, 2, 4))
+        return {**whole, **weighed(logps, squares, masks), "most": None}
+    if row["entry"] == "sparse_po":
+        return {n.replace("mask", "weights"): x.double() for n, x in given.items()}
+    return given
+
+
+def weighed(logps, squares, masks):
+    made = {}
+    for side, x, square, mask in zip(("chosen", "rejected"), logps, squares, masks, strict=True):
+        made[f"{side}_logps"] = (x * mask).sum(-1)
+        made[f"{side}_weights"] = preferences.likelihood_weights(x, square, mask)
+    return made
+
+
+@pytest.mark.parametrize("row", STORED["values"], ids=lambda r: f"{r['entry']}-{r['function']}-{r['options']}")
+def test_values_and_gradients_are_those_of_the_official_code(row):
+    given = {name: tensor(name) for name in row["arguments"]}
+    leaves = {name: x.requires_grad_() for name, x in given.items() if x.is_floating_point()}
+    values = ENTRIES[row["entry"]].fn(**arguments(row, given), **row["options"], reduction="none")
+    alone = isinstance(row["value"], float)  # the mean of a batch whose values depend on each other
+    values = values.mean() if alone else values
+    close(values.detach(), row["value"], 1e-10)
+    values.sum().backward()
+    for name, expected in row["gradient"].items():
+        found = leaves[name].grad
+        close(torch.zeros_like(leaves[name]) if found is None else found, expected, 1e-10)
+
+
+def test_the_stored_rows_cite_a_version_or_a_commit():
+    assert all(row["source"].split()[-1].strip(".0123456789abcdef") == "" and row["function"] for row in STORED["values"])
 
 
 # ---------------------------------------------------------------- slow loops

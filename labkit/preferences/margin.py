@@ -75,7 +75,7 @@ def ipo(
         ValueError, TypeError: as in `dpo`.
 
     Source: Azar et al. 2023 (arXiv 2310.12036), eq. 17. TRL and HALOs divide the log-ratios by the answers' lengths; this is
-    the paper's formula. For theirs, pass log-probabilities that are divided already.
+    the paper's formula, theirs is `ipo_norm`.
 
     >>> ipo(torch.tensor([-1.0]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-2.0]))   # (2 - 5)^2
     tensor(9.)
@@ -179,7 +179,8 @@ def exo(
     Raises:
         ValueError, TypeError: as in `dpo`; also `label_smoothing=0`.
 
-    Source: Ji et al. 2024 (arXiv 2402.00856), eq. 16; TRL's `loss_type="exo_pair"`.
+    Source: Ji et al. 2024 (arXiv 2402.00856), eq. 16; TRL's `loss_type="exo_pair"`, whose version 1.16 rounds the smoothing to
+    single precision and so differs by some 1e-8.
 
     >>> exo(torch.tensor([-1.0]), torch.tensor([-3.0]), torch.tensor([-2.0]), torch.tensor([-2.0]))
     tensor(2.4220)
