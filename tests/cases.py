@@ -38,6 +38,7 @@ STOPPED = {
     "f_dpg": "detached pseudo-reward: test_policy, against each divergence",
     "pi_distill": "detached reward: test_policy, against both objectives",
     "opsd": "detached reward: test_policy, against its objective",
+    "p3o": "detached ratio of the other answer: test_policy, against the policy gradient",
 }
 # Oracles computed where they are used, and the test that does it: what a library answers, an identity, a number of the authors.
 ELSEWHERE = {

@@ -170,12 +170,13 @@ def test_p3o_does_not_see_what_is_added_to_a_prompts_rewards(clip):
     assert (preferences.reinforce(four[0], rewards[0] + added) - preferences.reinforce(four[0], rewards[0])).abs() > 1
 
 
+@pytest.mark.parametrize("moved", [0.0, 0.1], ids=["on policy", "off policy"])
 @pytest.mark.parametrize("clip", ["separate", "joint"])
-def test_p3o_starts_as_the_policy_gradient(clip):
-    logits, _, rewards = table()
-    logps = logits.log_softmax(-1)
-    drawn = torch.outer(logps.exp(), logps.exp()).detach().flatten()
-    each = preferences.p3o(*pairs(logps), *pairs(logps.detach()), *pairs(rewards), clip=clip, reduction="none")
+def test_p3o_is_the_policy_gradient_inside_the_clip(clip, moved):
+    logits, other, rewards = table()
+    logps, old = logits.log_softmax(-1), (logits.detach() + moved * other).log_softmax(-1)
+    drawn = torch.outer(old.exp(), old.exp()).flatten()
+    each = preferences.p3o(*pairs(logps), *pairs(old), *pairs(rewards), clip=clip, epsilon=1.0, reduction="none")
     close(gradient((drawn * each).sum(), logits), -gradient((logits.softmax(-1) * rewards).sum(), logits))
 
 

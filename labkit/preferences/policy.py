@@ -115,7 +115,7 @@ def copg(
 
 @preference(
     "2310.00212",
-    oracle="closed form: the pairwise policy gradient at the old policy",
+    oracle="closed form: the pairwise policy gradient, on and off policy",
     ranges={"epsilon": "(0, 1]"},
     status="reconstructed",
 )
@@ -133,12 +133,14 @@ def p3o(
 ) -> Tensor:
     r"""PPO on differences of rewards: adding anything to a prompt's rewards changes nothing.
 
-    .. math:: \tfrac{1}{2} \left[\ell(\rho_w, \Delta) + \ell(\rho_l, -\Delta)\right] \quad \text{or} \quad
-        \tfrac{1}{2}\, \ell\!\left(\frac{\rho_w}{\rho_l}, \Delta\right), \qquad \Delta = R_w - R_l,
-        \quad \ell(\rho, A) = -\min(\rho A, \mathrm{clip}(\rho, 1 - \epsilon, 1 + \epsilon) A)
+    .. math:: \tfrac{1}{2} \left(\mathrm{sg}[\rho_l]\, \ell(\rho_w, \Delta) + \mathrm{sg}[\rho_w]\, \ell(\rho_l, -\Delta)\right)
+        \ \text{ or } \ -\tfrac{1}{2}\, \mathrm{sg}[\rho_w \rho_l] \min(\Delta u, \Delta\,
+        \mathrm{clip}(u, -\epsilon, \epsilon)), \qquad \Delta = R_w - R_l, \quad u = \log \frac{\rho_w}{\rho_l}
 
-    with :math:`\rho = \pi / \pi^{\text{old}}` of a whole answer. At the old policy both have the gradient
-    :math:`-\tfrac{1}{2} \Delta\, \nabla (\log \pi_w - \log \pi_l)`.
+    with :math:`\rho = \pi / \pi^{\text{old}}` of a whole answer and
+    :math:`\ell(\rho, A) = -\min(\rho A, \mathrm{clip}(\rho, 1 - \epsilon, 1 + \epsilon) A)`. Inside the clip both have the
+    gradient :math:`-\tfrac{1}{2} \rho_w \rho_l \Delta\, \nabla \log (\pi_w / \pi_l)`: on average over the old policy's pairs,
+    that of the expected reward. The value means nothing.
 
     Args:
         chosen_logps, rejected_logps: summed log-probabilities of two answers; which is called chosen does not matter.
@@ -152,17 +154,21 @@ def p3o(
         ValueError, TypeError: as in `dpo`; an unknown clip.
 
     Source: Wu et al. 2023 (arXiv 2310.00212). The pairwise gradient (theorem 1) and that V1 clips separately and V2 jointly
-    are the paper's, as summaries of it report; we could not read section 4.2, so the clipped forms are ours: PPO's.
+    are the paper's, as summaries of it report; we could not read section 4.2, so where exactly the clip stands is ours.
 
-    >>> a = torch.tensor([-1.0])
-    >>> p3o(a, a, a, a, torch.tensor([1.0]), torch.tensor([0.0]), clip="joint")
-    tensor(-0.5000)
+    >>> a, b = torch.tensor([-1.0]), torch.tensor([-2.0])
+    >>> p3o(a, a, a, a, torch.tensor([1.0]), torch.tensor([0.0]))         # -(1 - 1) / 2
+    tensor(0.)
+    >>> p3o(a, b, a, a, torch.tensor([1.0]), torch.tensor([0.0]), clip="joint")      # u = 1, clipped: -0.2 / (2 e)
+    tensor(-0.0368)
     """
     moved = ratios(chosen_logps, rejected_logps, old_chosen_logps, old_rejected_logps)
-    gap = chosen_rewards - rejected_rewards
+    gap, chosen, rejected = chosen_rewards - rejected_rewards, moved.chosen.exp(), moved.rejected.exp()
     if clip == "joint":
-        return reduce(clipped(moved.margin.exp(), gap, epsilon) / 2, reduction)
-    return reduce((clipped(moved.chosen.exp(), gap, epsilon) + clipped(moved.rejected.exp(), -gap, epsilon)) / 2, reduction)
+        pushed = torch.minimum(gap * moved.margin, gap * moved.margin.clamp(min=-epsilon).clamp(max=epsilon))
+        return reduce(-(chosen * rejected).detach() * pushed / 2, reduction)
+    both = rejected.detach() * clipped(chosen, gap, epsilon) + chosen.detach() * clipped(rejected, -gap, epsilon)
+    return reduce(both / 2, reduction)
 
 
 @checked(sizes={"k": 2}, ranges={"beta": "(0, inf)"})

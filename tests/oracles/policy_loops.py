@@ -56,10 +56,12 @@ def p3o(cw, cl, ow, ol, reward_w, reward_l, epsilon=0.2, clip="separate"):
 
     values = []
     for a, b, c, d, r, s in zip(cw, cl, ow, ol, reward_w, reward_l, strict=True):
+        first, second = exp(a - c), exp(b - d)
         if clip == "joint":
-            values.append(surrogate(exp(a - c) / exp(b - d), r - s) / 2)
+            u = log(first / second)
+            values.append(-first * second * min((r - s) * u, (r - s) * min(max(u, -epsilon), epsilon)) / 2)
         else:
-            values.append((surrogate(exp(a - c), r - s) + surrogate(exp(b - d), s - r)) / 2)
+            values.append((second * surrogate(first, r - s) + first * surrogate(second, s - r)) / 2)
     return values
 
 
