@@ -9,6 +9,7 @@ CATALOG = {
     **dict.fromkeys(("points", "linear", "mlp", "conv", "resnet"), "labkit.models.encoders"),
     "softmax_policy": "labkit.models.policies",
     "tiny_lm": "labkit.models.tiny_lm",
+    **dict.fromkeys(("smollm2-135m", "pretrained"), "labkit.models.causal"),
 }
 
 
@@ -26,4 +27,5 @@ def build(call_or_name: Any, data: Any, **options: Any) -> nn.Module:
         call_or_name, options = call_or_name.name, {**call_or_name.kwargs, **options}
     if call_or_name not in CATALOG:
         raise ValueError(f"there is no model called {call_or_name!r}; there are {', '.join(sorted(CATALOG))}")
-    return getattr(importlib.import_module(CATALOG[call_or_name]), call_or_name)(data, **options)
+    make = getattr(importlib.import_module(CATALOG[call_or_name]), call_or_name.replace("-", "_"))
+    return make(data, **options)
