@@ -35,6 +35,7 @@ OPTIONS = {
     "mapl": [{"gamma": 0.3}],
     "coipo": [{"form": "paper"}],
     "rrhf": [{"sft": 0.0}],
+    "alpha_po": [{"alpha": -0.5, "gamma": 0.0}, {"alpha": 0.0}],
     "cpl": [{"lambda_": 0.0}, {"lambda_": 1.0}],
     "aot_unpaired": [{"label_smoothing": 0.2}],
 }
@@ -189,6 +190,10 @@ def test_families_meet_elsewhere():
         "wpo is cDPO": (each("wpo", *q, ones, ones, label_smoothing=0.2), smooth),
         "ipo": (each("ipo_norm", *q, one, one), each("ipo", *q)),
         "simpo": (each("dpo_norm", cw, cl, zero, zero, *lengths, beta=2.0), each("simpo", cw, cl, *lengths, gamma=0.0)),
+        "simpo again": (
+            each("alpha_po", cw, cl, *lengths, alpha=0.0, gamma=0.4),
+            each("simpo", cw, cl, *lengths, beta=2.5, gamma=0.4),
+        ),
         "cpo": (each("alpha_scaled_dpo", *q, alpha=0.0), each("cpo", cw, cl, sft=0.0)),
         "cpo again": (each("cpl", 0.1 * cw, 0.1 * cl, lambda_=1.0), each("cpo", cw, cl, sft=0.0)),
         "slic": (each("rrhf", cw, cl, one, one, sft=0.3), each("slic", cw, cl, margin=0.0, sft=0.3)),

@@ -20,7 +20,7 @@ from labkit.preferences.pointwise import apo_down, apo_zero, bco, kto, nca, sppo
 from labkit.preferences.policy import copg, p3o, regret_loss, reinforce, rwr, sharpened, sharpening
 from labkit.preferences.privileged import carft, cot_embeddings, opsd, pi_distill, rltf_fm, rltf_sd
 from labkit.preferences.quantiles import aot, aot_unpaired
-from labkit.preferences.reference_free import cpl, cpo, orpo, rrhf, sft, simpo, slic
+from labkit.preferences.reference_free import alpha_po, cpl, cpo, orpo, rrhf, sft, simpo, slic
 from labkit.preferences.reference_points import RunningShift, desirability_weights, kl_estimate
 from labkit.preferences.reward_models import goal_conditioned, pal, weak_to_strong
 from labkit.preferences.reward_signals import (
@@ -42,6 +42,7 @@ from labkit.preferences.weighted import collision_logps, likelihood_weights, wpo
 __all__ = [
     "RunningShift",
     "adpa",
+    "alpha_po",
     "alpha_scaled_dpo",
     "answer_kl",
     "aot",

@@ -185,6 +185,13 @@ def rrhf(cw, cl, nw, nl, sft=1.0):
     return [max(0.0, b / m - a / n) - sft * a for a, b, n, m in rows(cw, cl, nw, nl)]
 
 
+def alpha_po(cw, cl, nw, nl, beta=2.5, gamma=0.1, alpha=0.25):
+    def reward(logp, length):
+        return (1 - exp(logp / length) ** -alpha) / alpha if alpha else logp / length
+
+    return [-log_sigmoid(beta * (reward(a, n) - reward(b, m)) - gamma) for a, b, n, m in rows(cw, cl, nw, nl)]
+
+
 def cpl(aw, al, lambda_=0.5):
     """As the paper writes it: a softmax of the two, the other's share inside."""
     return [-log(exp(a) / (exp(a) + exp(lambda_ * b))) for a, b in rows(aw, al)]

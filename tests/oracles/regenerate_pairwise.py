@@ -156,6 +156,19 @@ def from_trl_today(folder):
 SQUARES = ["chosen_square_logps", "rejected_square_logps"]
 
 
+def from_trl_cpo(folder):
+    bare = method(Path(folder) / "trl-1.16.0/trl/experimental/cpo/cpo_trainer.py", "cpo_loss")
+
+    def bent(cw, cl, nw, nl, beta, gamma, alpha):
+        known = {"loss_type": "simpo", "label_smoothing": 0.0, "accelerator": HERE}
+        return bare(types.SimpleNamespace(**known, beta=beta, simpo_gamma=gamma, alpha=alpha), cw / nw, cl / nl)[0]
+
+    options = [{"beta": b, "gamma": g, "alpha": a} for b, g, a in ((2.5, 0.1, 0.25), (2.0, 0.5, -0.5), (2.0, 0.5, 0.0))]
+    yield "alpha_po", FOUR[:2] + LENGTHS, options, bent, "CPOTrainer.cpo_loss, alpha", "trl 1.16.0"
+    fn = lambda *q, **options: bent(*q, **options, alpha=0.0)  # noqa: E731
+    yield "simpo", FOUR[:2] + LENGTHS, [{"beta": 2.0, "gamma": 0.5}], fn, "CPOTrainer.cpo_loss, simpo", "trl 1.16.0"
+
+
 def from_trl_before(folder):
     file, source = Path(folder) / "trl-0.11.4/trl/trainer/dpo_trainer.py", "trl 0.11.4"
     names = pieces(Path(folder) / "trl-0.11.4/trl/trainer/dpo_config.py", "FDivergenceType", "FDivergenceConstants", Enum=Enum)
@@ -371,7 +384,7 @@ def drawn():
 
 
 def recompute(inputs, folder):
-    parts = (from_trl_today, from_trl_before, from_authors_of_margins, from_authors_of_terms)
+    parts = (from_trl_today, from_trl_cpo, from_trl_before, from_authors_of_margins, from_authors_of_terms)
     for entry, names, choices, official, function, source in (row for part in parts for row in part(folder)):
         for options in choices:
             given = [
