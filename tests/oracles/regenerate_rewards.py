@@ -1,6 +1,7 @@
 """Recompute the numbers of `rewards.json` with other people's code: `python tests/oracles/regenerate_rewards.py CLONES`.
 
-`--write` stores them. As in `regenerate.py`, whose helpers it uses, only what is named is taken out of a file and run. CLONES also holds the wheels trl 0.11.4, trl 1.16.0 and liger-kernel 0.8.5, unpacked in folders of those names.
+`--write` stores them. As in `regenerate.py`, whose helpers it uses, only what is named is taken out of a file and run. CLONES
+also holds the wheels trl 0.11.4, trl 1.16.0 and liger-kernel 0.8.5, unpacked in folders named NAME-VERSION.
 """
 
 import argparse
