@@ -119,9 +119,9 @@ def mm_dpo(
     Raises:
         ValueError, TypeError: as in `dpo`.
 
-    Source: Zhang et al. 2025 (MM-RLHF, arXiv 2502.10391). The official `dpo_loss` takes `1 - exp(-k delta)` from the data as
-    `ls_factor` and holds beta at 1e-3 and above, as here. With its default `implicit_beta=True` it uses other betas, drawn at
-    random; this is the formula of the paper, `implicit_beta=False`. The form in `delta` is from memory.
+    Source: Zhang et al. 2025 (MM-RLHF, arXiv 2502.10391), eq. 5, from public notes that quote it. The official `dpo_loss` takes
+    `1 - exp(-k delta)` from the data as `ls_factor` and holds beta at 1e-3 and above, as here. With its default
+    `implicit_beta=True` it uses other betas, from pairs drawn at random; this is the paper's formula, `implicit_beta=False`.
 
     >>> a, b, two = torch.tensor([-1.0]), torch.tensor([-3.0]), torch.tensor([-2.0])
     >>> mm_dpo(a, b, two, two, torch.tensor([4.0]))   # beta 0.1432 instead of 0.1

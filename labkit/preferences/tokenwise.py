@@ -46,7 +46,7 @@ def ld_dpo(
     Raises:
         ValueError, TypeError: shapes that differ, NaN, positive log-probabilities, a mask with a row that marks no token.
 
-    Source: Liu et al. 2024 (arXiv 2409.06411); TRL's `ld_alpha`. The default is ours: the authors choose it for each model.
+    Source: Liu et al. 2024 (arXiv 2409.06411); TRL's `ld_alpha`, whose documentation reports 0.5 as what the paper starts from.
 
     >>> chosen, rejected = torch.tensor([[-1.0, -1.0, -1.0]]), torch.tensor([[-2.0]])
     >>> both = torch.ones(1, 3).bool(), torch.ones(1, 1).bool()
