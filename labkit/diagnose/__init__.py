@@ -1,6 +1,7 @@
 """Why did the chosen answers fall, who took the probability, and what to try: the doctor for preference training."""
 
+from labkit.diagnose.callback import DisplacementCallback
 from labkit.diagnose.examine import diagnose
 from labkit.diagnose.report import Diagnosis
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "DisplacementCallback", "diagnose"]

@@ -29,9 +29,15 @@ def answers(model: nn.Module, data: Any, index: Tensor) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for side in sides(data):
         tokens, mask = getattr(data, side)[index], getattr(data, f"{side}_mask")[index]
-        tensors[f"{side}_logps"] = preferences.sequence_logps(model(tokens), tokens, mask)
+        tensors[f"{side}_logps"] = spoken(model, tokens, mask)
         tensors[f"{side}_lengths"] = mask.sum(-1)
     return tensors
+
+
+def spoken(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    """The answers' summed log-probabilities. A policy with a large vocabulary has a shorter way to them than all its logits."""
+    shorter = getattr(model, "token_logps", None)
+    return shorter(tokens, mask).sum(-1) if shorter else preferences.sequence_logps(model(tokens), tokens, mask)
 
 
 def blocks(data: Any, index: Tensor) -> tuple[Tensor, ...]:
@@ -96,13 +102,13 @@ def fingerprint(model: nn.Module, name: str, data: Any) -> str:
 
 @torch.no_grad()
 def picture(model: nn.Module, data: Any, index: Tensor) -> dict[str, np.ndarray]:
-    """What a snapshot of a policy holds, for at most ROWS pairs.
+    """What a snapshot of a policy holds of the pairs at these rows.
 
     "chosen", "rejected": the log-probability of every token in its place, 0 at the prompt's `(n, t)`. "first", "fork": of every
     word of the vocabulary, where the answer begins, and where the rejected one takes another way `(n, v)`. "logps": of every
     word at every place of the chosen sequence `(n, t, v)`, for small vocabularies.
     """
-    index, was_training = index[:ROWS], model.training
+    was_training = model.training
     model.eval()
     parts = [looked_at(model, data, rows.to(data.chosen.device)) for rows in blocks(data, index)]
     model.train(was_training)
@@ -111,19 +117,28 @@ def picture(model: nn.Module, data: Any, index: Tensor) -> dict[str, np.ndarray]
 
 
 def looked_at(model: nn.Module, data: Any, rows: Tensor) -> dict[str, Tensor]:
-    tokens, mask = data.chosen[rows], data.chosen_mask[rows].bool()
-    logits = model(tokens).float()
-    found = {"chosen": preferences.token_logps(logits, tokens, mask)}
-    here, small = torch.arange(len(rows), device=rows.device), ROWS * logits[0].numel() <= WHOLE
-    for name, place in places(data, rows).items():
-        spoken = logits[here, (place - 1).clamp(min=0)].log_softmax(-1)
-        found[name] = spoken if small else spoken.half()
-    if small:
-        found["logps"] = logits.log_softmax(-1)
-    if data.rejected is not None:
-        tokens, mask = data.rejected[rows], data.rejected_mask[rows].bool()
-        found["rejected"] = preferences.token_logps(model(tokens).float(), tokens, mask)
+    opened, here = places(data, rows), torch.arange(len(rows), device=rows.device)
+    found: dict[str, Tensor] = {}
+    for side in sides(data):
+        tokens, mask = getattr(data, side)[rows], getattr(data, f"{side}_mask")[rows].bool()
+        width, logits = trimmed(model, tokens, mask)
+        logps = preferences.token_logps(logits, tokens[:, :width], mask[:, :width])
+        found[side] = nn.functional.pad(logps, (0, tokens.shape[1] - width))
+        if side == "rejected":
+            continue
+        small = ROWS * tokens.shape[1] * logits.shape[-1] <= WHOLE
+        for name, place in opened.items():
+            spoken = logits[here, (place - 1).clamp(min=0)].log_softmax(-1)
+            found[name] = spoken if small else spoken.half()
+        if small:
+            found["logps"] = model(tokens).float().log_softmax(-1)
     return found
+
+
+def trimmed(model: nn.Module, tokens: Tensor, mask: Tensor) -> tuple[int, Tensor]:
+    """How far the longest of these answers reaches, and the logits up to there: what lies behind is padding."""
+    width = max(2, int((torch.arange(1, mask.shape[1] + 1, device=mask.device) * mask).max()))
+    return width, model(tokens[:, :width]).float()
 
 
 def places(data: Any, rows: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from labkit.paths import home
 from labkit.progress import bar
 from labkit.registry import ENTRIES, catalog
 from labkit.training.account import Account, Line
-from labkit.training.answers import answers, picture, reference, standing
+from labkit.training.answers import ROWS, answers, picture, reference, standing
 from labkit.training.config import Config
 from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
 
@@ -138,7 +138,7 @@ class Trainer:
     def snapshot(self) -> None:
         arrays: dict[str, Any]
         if self.policy:
-            arrays = picture(self.model, self.data, self.probe)
+            arrays = picture(self.model, self.data, self.probe[:ROWS])
         else:
             arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy()}
         write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
