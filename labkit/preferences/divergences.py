@@ -51,7 +51,7 @@ def f_dpg(
     Raises:
         ValueError, TypeError: shapes that differ, NaN, log-probabilities above 0, an unknown divergence.
 
-    Source: Go et al. 2023 (arXiv 2302.08215), theorem 1 and table 1, as in naver/disco with `use_baseline=False` and Z = 1.
+    Source: Go et al. 2023 (arXiv 2302.08215), as in the authors' naver/disco with `use_baseline=False` and Z = 1.
     A baseline is a number to subtract from the pseudo-reward; it changes the variance only.
 
     >>> a = torch.tensor([-1.0])

@@ -245,7 +245,7 @@ def nash_md(
     Raises:
         ValueError, TypeError: shapes that differ, NaN, log-probabilities above 0, win rates outside [0, 1].
 
-    Source: Munos et al. 2023 (arXiv 2312.00886), section 7, as TRL's NashMDTrainer computes it, token by token.
+    Source: Munos et al. 2023 (arXiv 2312.00886), as TRL's NashMDTrainer computes it, token by token.
 
     >>> nash_md(torch.tensor([[-1.0, -1.0]]), torch.tensor([[-1.0, -1.0]]), torch.tensor([1.0]))    # -(1 - 1/2) * (-2)
     tensor(1.)

@@ -85,7 +85,7 @@ def cispo(
     Raises:
         ValueError, TypeError: as in `grpo`.
 
-    Source: MiniMax 2025 (MiniMax-M1, arXiv 2506.13585), eq. 4; TRL's `loss_type="cispo"`.
+    Source: MiniMax 2025 (MiniMax-M1, arXiv 2506.13585); TRL's `loss_type="cispo"`.
 
     >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
     >>> cispo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))             # -2 * (-1)

@@ -13,7 +13,7 @@ from labkit.contrast import reduce
 from labkit.registry import checked, preference
 
 Mask = Bool[Tensor, "n t"] | Int[Tensor, "n t"]
-CLIP = {"epsilon": "(0, 1]", "epsilon_high": "(0, inf)", "beta": "[0, inf)"}
+CLIP = {"epsilon": "(0, inf)", "epsilon_high": "(0, inf)", "beta": "[0, inf)"}
 TRL = "trl 1.16.0 GRPOTrainer; liger-kernel 0.8.5 LigerFusedLinearGRPOFunction"
 
 
@@ -98,14 +98,14 @@ def grpo(
         advantages: `(n,)`, from `group_advantages(rewards).flatten()`.
         mask: `(n, t)`, True at response tokens; every row needs one.
         ref_logps: under the frozen reference; without it there is no KL term.
-        epsilon: in (0, 1], how far a ratio may fall below 1; `epsilon_high`: > 0, how far above, None is the same.
-        beta: >= 0, price of the KL; the paper's 0.04. TRL's default is 0.
+        epsilon: > 0, how far a ratio may fall below 1; `epsilon_high`: > 0, how far it may rise above, None is the same.
+        beta: >= 0, price of the KL, 0.04 as in liger-kernel; TRL's default is 0.
         reduction: "none" gives `(n,)`.
 
     Raises:
         ValueError, TypeError: shapes that differ, NaN, log-probabilities above 0, a row without a response token.
 
-    Source: Shao et al. 2024 (DeepSeekMath, arXiv 2402.03300), eq. 3 and 4; TRL's `loss_type="grpo"`.
+    Source: Shao et al. 2024 (DeepSeekMath, arXiv 2402.03300), as TRL and liger-kernel compute it; TRL's `loss_type="grpo"`.
 
     >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
     >>> grpo(a, a - 0.5, adv, torch.ones(1, 2, dtype=torch.bool))        # clipped: -1.2 * 2
@@ -145,7 +145,7 @@ def dr_grpo(
     Raises:
         ValueError, TypeError: as in `grpo`.
 
-    Source: Liu et al. 2025 (arXiv 2503.20783), section 3.1; TRL's `loss_type="dr_grpo"`.
+    Source: Liu et al. 2025 (arXiv 2503.20783); TRL's `loss_type="dr_grpo"`.
 
     >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
     >>> dr_grpo(a, a, adv, torch.tensor([[True, False]]))                # one token of two: -2 / 2
@@ -185,7 +185,7 @@ def dapo(
     Raises:
         ValueError, TypeError: as in `grpo`.
 
-    Source: Yu et al. 2025 (arXiv 2503.14476), eq. 8; TRL's `loss_type="dapo"`. Its filter of groups with equal rewards is
+    Source: Yu et al. 2025 (arXiv 2503.14476); TRL's `loss_type="dapo"`. Its filter of groups with equal rewards is
     not needed here, their advantages are 0; its overlong penalty belongs to the reward.
 
     >>> a, adv = torch.full((2, 2), -1.0), torch.tensor([1.0, -1.0])
@@ -225,7 +225,7 @@ def gspo(
     Raises:
         ValueError, TypeError: as in `grpo`.
 
-    Source: Zheng et al. 2025 (arXiv 2507.18071), eq. 5; TRL's `loss_type="grpo"` with `importance_sampling_level="sequence"`.
+    Source: Zheng et al. 2025 (arXiv 2507.18071); TRL's `loss_type="grpo"` with `importance_sampling_level="sequence"`.
 
     >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
     >>> gspo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))
@@ -241,8 +241,8 @@ def luspo(
     advantages: Float[Tensor, "n"],
     mask: Mask,
     *,
-    epsilon: Scalar = 3e-4,
-    epsilon_high: Scalar | None = 4e-4,
+    epsilon: Scalar = 2e-3,
+    epsilon_high: Scalar | None = 2.5e-3,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""GSPO times the answer's length: the gradient of a long answer's token is no smaller than that of a short one's.
@@ -252,7 +252,7 @@ def luspo(
 
     Args:
         logps, old_logps, advantages, mask: as in `grpo`.
-        epsilon, epsilon_high: as in `gspo`.
+        epsilon, epsilon_high: as in `gspo`; the paper's 2e-3 and 2.5e-3.
         reduction: "none" gives `(n,)`.
 
     Raises:

@@ -65,7 +65,7 @@ def rwr(
     Raises:
         ValueError, TypeError: shapes that differ, NaN, fewer than two answers, log-probabilities above 0.
 
-    Source: Peters and Schaal 2007, as in Tajwar et al. 2024 (arXiv 2404.14367), section 3.
+    Source: Peters and Schaal 2007, as in Tajwar et al. 2024 (arXiv 2404.14367).
 
     >>> rwr(torch.tensor([[-1.0, -3.0]]), torch.tensor([[0.0, 0.0]]))
     tensor(2.)
