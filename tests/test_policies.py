@@ -35,7 +35,7 @@ def test_policies_say_what_they_need():
         softmax_policy(load("three_answers"), train="body")
     with pytest.raises(ValueError, match="try 'three_answers', or tiny_lm"):
         softmax_policy(load("grammar"))
-    with pytest.raises(ValueError, match="no preference pairs called 'poetry'; there are grammar, three_answers"):
+    with pytest.raises(ValueError, match="no preference pairs called 'poetry'; there are grammar, hub, jsonl"):
         load("poetry")
     with pytest.raises(ValueError, match="part must be 'corpus'"):
         load("grammar", part="prose")

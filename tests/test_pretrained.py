@@ -134,5 +134,5 @@ def test_bad_requests_are_refused_in_words(tmp_path):
     with pytest.raises(ValueError, match="train must be 'all', 'head' or 'body', got 'top'"):
         causal.CausalPolicy(made(), 2, train="top")
     made().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="the data has 99 token ids, .* knows 61"):
+    with pytest.raises(ValueError, match=r"the data has 99 token ids, .* knows 61"):
         causal.pretrained(SimpleNamespace(vocabulary=("x",) * 99), str(tmp_path), layers=2)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -168,11 +169,18 @@ def answers(tokens: Tensor) -> Tensor:
     return mask
 
 
-CATALOG: dict[str, Callable[..., PreferencePairs]] = {"three_answers": three_answers, "grammar": grammar}
+CATALOG: dict[str, Callable[..., PreferencePairs] | str] = {
+    "three_answers": three_answers,
+    "grammar": grammar,
+    **dict.fromkeys(("statements", "jsonl", "hub"), "labkit.data.statements"),  # written answers, read by a model's tokenizer
+}
 
 
 def load(name: str, **options: Any) -> PreferencePairs:
     """Preference pairs by name.
+
+    Toys of known truth: "three_answers", "grammar". Written answers, as token ids of a real model: "statements" (ours),
+    "jsonl" (`path=`), "hub" (`id=` of a public set, with a network); see `labkit.data.statements`.
 
     Raises:
         ValueError: a name that does not exist.
@@ -182,4 +190,5 @@ def load(name: str, **options: Any) -> PreferencePairs:
     """
     if name not in CATALOG:
         raise ValueError(f"there are no preference pairs called {name!r}; there are {', '.join(sorted(CATALOG))}")
-    return CATALOG[name](**options)
+    make = CATALOG[name]
+    return (getattr(importlib.import_module(make), name) if isinstance(make, str) else make)(**options)
