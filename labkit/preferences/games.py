@@ -91,7 +91,7 @@ def inpo(
     Raises:
         ValueError, TypeError: as in `dpo`; `tau > eta`.
 
-    Source: Zhang et al. 2024 (arXiv 2407.00617), eq. 8, read in the paper; its algorithm uses eta = 3 tau.
+    Source: Zhang et al. 2024 (arXiv 2407.00617), eq. 8, read in the paper; the defaults are those of a public reproduction.
 
     >>> a = torch.tensor([-1.0])
     >>> inpo(a, a, a, a, a, a, eta=0.1, tau=0.05)     # (1 / 0.2)^2
@@ -106,7 +106,7 @@ def inpo(
 
 def share_of_reference(tau: Scalar, eta: Scalar) -> Scalar:
     if tau > eta:
-        raise ValueError(f"tau must be <= eta, got tau = {float(tau):g} and eta = {float(eta):g}; the paper has eta = 3 tau")
+        raise ValueError(f"tau must be <= eta, got tau = {float(tau):g} and eta = {float(eta):g}; eta = 3 tau is usual")
     return tau / eta
 
 
