@@ -29,7 +29,7 @@ STOPPED = {
     "wpo": "detached weights: test_pairwise",
     "hypo": "score function of the drawn answers: test_pairwise",
     "dft": "detached weight: test_supervised",
-    "multiplier_loss": "detached rewards: test_rewards",
+    "multiplier_loss": "detached rewards: test_reward_models",
     "rwr": "detached rewards: test_policy, against a slow loop",
     "nash_md": "detached log-ratio: test_games",
     "cispo": "detached weight: test_policy, against TRL",

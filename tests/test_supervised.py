@@ -213,7 +213,7 @@ def test_ches_of_long_half_precision_states_is_finite_and_right(dtype, length_no
 
 
 def test_both_conventions_of_ches_drop_the_prompt_and_the_padding():
-    """`predicting(mask)` marks the states that predict the answer; `last=True` adds its last state, as the paper's script does."""
+    """`predicting(mask)` marks the states that predict the answer; `last=True` adds its last one, as the script does."""
     states = draw(1, 6, 3)
     answer = torch.tensor([[False, False, True, True, False, False]])  # two tokens of prompt, two of answer, two of padding
     official, script = states[:, 1:3].sum(1), states[:, 1:4].sum(1)

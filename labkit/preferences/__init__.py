@@ -21,7 +21,7 @@ from labkit.preferences.policy import copg, p3o, regret_loss, reinforce, rwr, sh
 from labkit.preferences.privileged import carft, cot_embeddings, opsd, pi_distill, rltf_fm, rltf_sd
 from labkit.preferences.quantiles import aot, aot_unpaired
 from labkit.preferences.reference_free import alpha_po, cpl, cpo, orpo, rrhf, sft, simpo, slic
-from labkit.preferences.reference_points import RunningShift, desirability_weights, kl_estimate
+from labkit.preferences.reference_points import RunningShift, desirability_weights, kl_estimate, mismatched
 from labkit.preferences.reward_models import goal_conditioned, pal, weak_to_strong
 from labkit.preferences.reward_signals import (
     density_ratio_reward,
@@ -109,6 +109,7 @@ __all__ = [
     "luspo",
     "mapl",
     "mean_scores",
+    "mismatched",
     "mixed_advantage",
     "mm_dpo",
     "multiplier_loss",

@@ -1,10 +1,11 @@
 """What `kto` and `bco` compare an answer with: numbers measured on batches, which no gradient flows through."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from labkit.link import ratios
+from labkit.preferences.logps import marked
 from labkit.registry import checked
 
 
@@ -14,8 +15,8 @@ def kl_estimate(logps: Float[Tensor, "n"], ref_logps: Float[Tensor, "n"]) -> Flo
 
     .. math:: \max\left(0,\ \frac1n \sum_i \log \frac{\pi(y_{i-1} \mid x_i)}{\pi_{\mathrm{ref}}(y_{i-1} \mid x_i)}\right)
 
-    Pair each prompt with the answer to another one before computing the log-probabilities; within a batch `answers.roll(1, 0)`
-    does. Of matched pairs, or of a batch of one, K would be the very log-ratio that it is compared with.
+    Pair each prompt with the answer to another one before computing the log-probabilities: `mismatched` does. Of matched pairs,
+    or of a batch of one, K would be the very log-ratio that it is compared with.
 
     Args:
         logps, ref_logps: summed log-probabilities of the mismatched answers.
@@ -29,6 +30,34 @@ def kl_estimate(logps: Float[Tensor, "n"], ref_logps: Float[Tensor, "n"]) -> Flo
     tensor(0.5000)
     """
     return (logps - ref_logps).mean().clamp(min=0).detach()
+
+
+@checked(sizes={"n": 2})
+def mismatched(
+    tokens: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"], *, padding: int = 0
+) -> tuple[Int[Tensor, "n s"], Bool[Tensor, "n s"]]:
+    """Each row's prompt with the answer of the row before, right-padded, and the answers' mask: `kl_estimate` is measured so.
+
+    Args:
+        tokens: token ids, prompt, response and padding together.
+        mask: True (or 1) at the response tokens; what stands before the first of them is the prompt.
+        padding: the id that fills the ends.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, a single row, a row without a marked token.
+
+    >>> tokens, mask = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]), torch.tensor([[0, 0, 1, 1], [0, 1, 1, 0]])
+    >>> mismatched(tokens, mask)[0]
+    tensor([[1, 2, 6, 7],
+            [5, 3, 4, 0]])
+    """
+    answer = marked(mask, "mask")
+    prompts = [row[: int(m.int().argmax())] for row, m in zip(tokens, answer, strict=True)]
+    answers = [row[m] for row, m in zip(tokens.roll(1, 0), answer.roll(1, 0), strict=True)]
+    rows = [torch.cat(pair) for pair in zip(prompts, answers, strict=True)]
+    place = torch.arange(max(map(len, rows)), device=tokens.device)
+    start, end = (torch.tensor([len(x) for x in side], device=tokens.device)[:, None] for side in (prompts, rows))
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=padding), (place >= start) & (place < end)
 
 
 class RunningShift(nn.Module):
