@@ -7,6 +7,8 @@ from labkit.checks import Reduction, Scalar
 from labkit.contrast import log_partition, reduce, unit
 from labkit.preferences.groups import marked
 from labkit.preferences.logps import Lengths, per_token
+from labkit.preferences.policy import reinforce
+from labkit.preferences.reward_signals import kl_penalized_reward
 from labkit.registry import checked, preference
 
 
@@ -76,11 +78,6 @@ def rltf_fm(
     return reduce(-advantages * logps - weight * per_token(feedback_logps, feedback_lengths), reduction)
 
 
-def charged(rewards: Tensor, logps: Tensor, other_logps: Tensor, beta: Scalar) -> Tensor:
-    """Rewards less the price of each answer's log-ratio to another policy; constants."""
-    return (rewards - beta * (logps - other_logps)).detach()
-
-
 @preference(
     "2602.04942",
     oracle="closed form: gradients of the enumerated objectives",
@@ -123,7 +120,7 @@ def pi_distill(
     >>> pi_distill(a, a, torch.tensor([1.0]))         # -0.5 * (-1) - 0.5 * (1 - 0.1)
     tensor(0.0500)
     """
-    teacher = charged(rewards, teacher_logps, student_logps, beta) * teacher_logps
+    teacher = kl_penalized_reward(rewards, teacher_logps, student_logps, beta=beta).detach() * teacher_logps
     student = (student_logps - teacher_logps.detach()).exp() * rewards + beta * student_logps
     return reduce(-alpha * teacher - (1 - alpha) * student, reduction)
 
@@ -160,7 +157,8 @@ def opsd(
     >>> opsd(torch.tensor([-1.0]), torch.tensor([-2.0]), torch.tensor([1.0]))     # -(1 - 0.1) * (-1)
     tensor(0.9000)
     """
-    return reduce(-charged(rewards, student_logps, teacher_logps, beta) * student_logps, reduction)
+    earned = kl_penalized_reward(rewards, student_logps, teacher_logps, beta=beta).detach()
+    return reinforce(student_logps, earned, reduction=reduction)
 
 
 @checked(sizes={"t": 1})
