@@ -11,7 +11,7 @@ from labkit.preferences.divergences import f_dpg
 from labkit.preferences.games import dno, geometric_mixture, gpm, gpo, inpo, mean_scores, nash_md, preference_scores
 from labkit.preferences.gates import cispo, sapo, vespo
 from labkit.preferences.groups import dapo, dr_grpo, group_advantages, grpo, gspo, luspo
-from labkit.preferences.lengths import dpo_norm, ipo_norm, r_dpo
+from labkit.preferences.lengths import alpha_po, dpo_norm, ipo_norm, r_dpo
 from labkit.preferences.listwise import info_nca, lipo, plackett_luce, softmax_dpo
 from labkit.preferences.logps import discounted_sum, sequence_logps, token_logps
 from labkit.preferences.margin import discopop, dpo, exo, hinge, ipo, robust_dpo
@@ -20,7 +20,7 @@ from labkit.preferences.pointwise import apo_down, apo_zero, bco, kto, nca, sppo
 from labkit.preferences.policy import copg, p3o, regret_loss, reinforce, rwr, sharpened, sharpening
 from labkit.preferences.privileged import carft, cot_embeddings, opsd, pi_distill, rltf_fm, rltf_sd
 from labkit.preferences.quantiles import aot, aot_unpaired
-from labkit.preferences.reference_free import alpha_po, cpl, cpo, orpo, rrhf, sft, simpo, slic
+from labkit.preferences.reference_free import cpl, cpo, orpo, rrhf, sft, simpo, slic
 from labkit.preferences.reference_points import RunningShift, desirability_weights, kl_estimate, mismatched
 from labkit.preferences.reward_models import goal_conditioned, pal, weak_to_strong
 from labkit.preferences.reward_signals import (

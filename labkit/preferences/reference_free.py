@@ -20,6 +20,7 @@ def simpo(
     *,
     beta: Scalar = 2.0,
     gamma: Scalar = 1.0,
+    label_smoothing: Scalar = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""The chosen answer must be likelier per token than the rejected one, by a set distance.
@@ -31,6 +32,7 @@ def simpo(
         chosen_lengths, rejected_lengths: > 0, their numbers of tokens.
         beta: > 0.
         gamma: the distance, absolute as in TRL. The authors' code takes gamma / beta instead.
+        label_smoothing: in [0, 0.5), as in `dpo`.
         reduction: "none" gives `(n,)`.
 
     Raises:
@@ -43,51 +45,7 @@ def simpo(
     tensor(0.3133)
     """
     z = beta * (per_token(chosen_logps, chosen_lengths) - per_token(rejected_logps, rejected_lengths)) - gamma
-    return reduce(link.logistic(z), reduction)
-
-
-@preference(
-    "2501.03884", oracle="trl 1.16.0 CPOTrainer, simpo with alpha", ranges={"gamma": "(-inf, inf)", "alpha": "(-inf, inf)"}
-)
-def alpha_po(
-    chosen_logps: Float[Tensor, "n"],
-    rejected_logps: Float[Tensor, "n"],
-    chosen_lengths: Lengths,
-    rejected_lengths: Lengths,
-    *,
-    beta: Scalar = 2.5,
-    gamma: Scalar = 0.1,
-    alpha: Scalar = 0.25,
-    reduction: Reduction = "mean",
-) -> Tensor:
-    r"""SimPO with a reward that is bent, so that an answer's own probability matters and not the margin alone.
-
-    .. math:: -\log \sigma(\beta (r_w - r_l) - \gamma), \qquad r = \frac{1 - \bar\pi^{-\alpha}}{\alpha}, \quad
-        \bar\pi = \pi^{1 / \text{length}}
-
-    With `alpha > 0` a pair is the harder to settle the likelier both of its answers are. As `alpha` goes to 0 it is `simpo`.
-
-    Args:
-        chosen_logps, rejected_logps: summed log-probabilities of the answers under the policy.
-        chosen_lengths, rejected_lengths: > 0, their numbers of tokens.
-        beta: > 0.
-        gamma: the distance, absolute as in `simpo`.
-        alpha: how far the reward is bent, and to which side.
-        reduction: "none" gives `(n,)`.
-
-    Raises:
-        ValueError, TypeError: as in `simpo`.
-
-    Source: Gupta et al. 2025 (AlphaPO, arXiv 2501.03884), with its settings for Mistral-Instruct; TRL's CPOTrainer,
-    `loss_type="alphapo"`. The reward is `link.score` of the alpha-divergence at 1 - alpha, without a reference.
-
-    >>> one = torch.tensor([1])
-    >>> alpha_po(torch.tensor([-1.0]), torch.tensor([-2.0]), one, one)   # rewards -1.1361 and -2.5949
-    tensor(0.0284)
-    """
-    chosen, rejected = per_token(chosen_logps, chosen_lengths), per_token(rejected_logps, rejected_lengths)
-    gap = link.score(chosen, "alpha", 1 - alpha) - link.score(rejected, "alpha", 1 - alpha)
-    return reduce(link.logistic(beta * gap - gamma), reduction)
+    return reduce(link.logistic(z, label_smoothing), reduction)
 
 
 @preference(
@@ -138,6 +96,7 @@ def cpo(
     *,
     beta: Scalar = 0.1,
     sft: Scalar = 1.0,
+    label_smoothing: Scalar = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""DPO with a uniform reference, plus imitation of the chosen answer.
@@ -148,6 +107,7 @@ def cpo(
         chosen_logps, rejected_logps: log-probabilities of the answers under the policy.
         beta: > 0.
         sft: >= 0, weight of the imitation.
+        label_smoothing: in [0, 0.5), as in `dpo`.
         reduction: "none" gives `(n,)`.
 
     Raises:
@@ -160,7 +120,7 @@ def cpo(
     >>> cpo(a, a)                                     # log 2 + 1
     tensor(1.6931)
     """
-    return reduce(link.logistic(beta * (chosen_logps - rejected_logps)) - sft * chosen_logps, reduction)
+    return reduce(link.logistic(beta * (chosen_logps - rejected_logps), label_smoothing) - sft * chosen_logps, reduction)
 
 
 @preference("2305.10425", oracle="ContextualAI/HALOs SLiCTrainer", ranges={"margin": "[0, inf)"})

@@ -1,14 +1,15 @@
 """Recompute `pairwise.json` with other people's code: `python tests/oracles/regenerate_pairwise.py SOURCES [--write]`.
 
-No test runs it. SOURCES is a folder with the wheels trl 0.11.4 and 1.16.0 unpacked as `trl-VERSION`, and a clone of each
-repository below, as `owner+name`. As in `regenerate.py`, only the functions that are named are taken out of a file and run, and
-statements that stand in a training loop are run by themselves. Without `--write` the numbers are compared with those that are
-stored.
+No test runs it. SOURCES is a folder with the wheels trl 0.11.4 and 1.16.0 and liger-kernel 0.8.5 unpacked as `NAME-VERSION`, and
+a clone of each repository below, as `owner+name`. As in `regenerate.py`, only the functions that are named are taken out of a
+file and run, and statements that stand in a training loop are run by themselves. Without `--write` the numbers are compared
+with those that are stored.
 """
 
 import argparse
 import ast
 import contextlib
+import functools
 import json
 import math
 import types
@@ -168,6 +169,49 @@ def from_trl_cpo(folder):
     fn = lambda *q, **options: bent(*q, **options, alpha=0.0)  # noqa: E731
     yield "simpo", FOUR[:2] + LENGTHS, [{"beta": 2.0, "gamma": 0.5}], fn, "CPOTrainer.cpo_loss, simpo", "trl 1.16.0"
 
+    def plain(cw, cl, loss_type="sigmoid", beta=1.0, **_):
+        known = {"label_smoothing": 0.0, "accelerator": HERE, "alpha": 0.0}
+        return bare(types.SimpleNamespace(**known, loss_type=loss_type, beta=beta), cw, cl)[0]
+
+    yield "cpo", FOUR[:2], [{"beta": 0.1, "sft": 0.0}], plain, "CPOTrainer.cpo_loss, sigmoid", "trl 1.16.0"
+    hinged = functools.partial(plain, loss_type="hinge")
+    yield "slic", FOUR[:2], [{"margin": 1.0}], hinged, "CPOTrainer.cpo_loss, hinge", "trl 1.16.0"
+
+
+def from_liger(folder):
+    home, source = Path(folder) / "liger_kernel-0.8.5/liger_kernel/chunked_loss", "liger-kernel 0.8.5"
+
+    def alone(file, **fixed):
+        loss = method(home / file, "preference_loss_fn")
+        one = torch.zeros(2)  # the target's shape says how many pairs there are
+        return lambda *q, **options: each(lambda *x: loss(x[0], x[1], one, *x[2:], **fixed, **options)[0], *q)
+
+    named = {
+        "dpo": "sigmoid",
+        "hinge": "hinge",
+        "exo": "exo_pair",
+        "nca": "nca_pair",
+        "robust_dpo": "robust",
+        "bco": "bco_pair",
+    }
+    named |= {"sppo": "sppo_hard", "apo_zero": "apo_zero", "apo_down": "apo_down", "discopop": "discopop"}
+    for entry, kind in named.items():
+        options = {"beta": 0.3} | ({"label_smoothing": 0.2} if entry in ("exo", "robust_dpo") else {})
+        yield entry, FOUR, [options], alone("dpo_loss.py", loss_type=kind), f"LigerFusedLinearDPO, {kind}", source
+    smoothed = alone("cpo_loss.py")
+    fn = lambda *q, sft, **options: smoothed(*q, **options)  # noqa: E731
+    yield "cpo", FOUR[:2], [{"beta": 0.1, "label_smoothing": 0.2, "sft": 0.0}], fn, "LigerFusedLinearCPO", source
+    for entry, fixed in {
+        "simpo": {"beta": 2.0, "gamma": 0.7, "label_smoothing": 0.1},
+        "orpo": {"beta": 0.4, "sft": 0.0},
+    }.items():
+        loss = alone(f"{entry}_loss.py")
+
+        def per_token(cw, cl, nw, nl, loss=loss, **options):  # ORPO without its imitation term
+            return loss(cw / nw, cl / nl, **{k: v for k, v in options.items() if k != "sft"})
+
+        yield entry, FOUR[:2] + LENGTHS, [fixed], per_token, f"LigerFusedLinear{entry}", source
+
 
 def from_trl_before(folder):
     file, source = Path(folder) / "trl-0.11.4/trl/trainer/dpo_trainer.py", "trl 0.11.4"
@@ -201,6 +245,11 @@ def from_authors_of_margins(folder):
     options = [{"beta": 0.1, "alpha": 0.1}, {"beta": 0.5, "alpha": 0.7}]
     yield "alpha_scaled_dpo", FOUR, options, alpha_scaled, "dpo_loss, alpha_scaling", source
 
+    def of_the_paper(*q, **options):
+        return scaled(types.SimpleNamespace(**given, **options, loss_type="ipo"), *q)[0]
+
+    yield "ipo", FOUR, [{"beta": 0.1}, {"beta": 0.7}], of_the_paper, "dpo_loss, ipo", source
+
     find, source = clone(folder, "HumainLab/Understand_MarginPO")
     kinds = pieces(Path(folder) / "trl-0.11.4/trl/trainer/dpo_config.py", "FDivergenceType", Enum=Enum)
     margins = method(find("dpo.py"), "dpo_loss", **vars(kinds))
@@ -220,6 +269,12 @@ def from_authors_of_margins(folder):
         trainer = types.SimpleNamespace(loss_type="rrhf", accelerator=HERE, beta=1.0)
         return ranked(trainer, *q[:2], labels(*q[2:]))[0]
 
+    def charged(*q, lambda_, **options):
+        assert lambda_ == 50.0  # likewise
+        trainer = types.SimpleNamespace(**given, **options, loss_type="pdpo", f_divergence_type="reverse_kl")
+        return margins(trainer, *q)[0]
+
+    yield "dpop", FOUR, [{"beta": b, "lambda_": 50.0} for b in (0.01, 0.1)], charged, "dpo_loss, pdpo", source
     yield "r_dpo", FOUR + LENGTHS, [{"beta": b, "alpha": 0.2} for b in (0.1, 0.5)], priced, "dpo_loss, rdpo", source
     yield "rrhf", FOUR[:2] + LENGTHS, [{"sft": 0.0}], hinged, "cpo_loss, rrhf", source
 
@@ -384,7 +439,7 @@ def drawn():
 
 
 def recompute(inputs, folder):
-    parts = (from_trl_today, from_trl_cpo, from_trl_before, from_authors_of_margins, from_authors_of_terms)
+    parts = (from_trl_today, from_liger, from_trl_cpo, from_trl_before, from_authors_of_margins, from_authors_of_terms)
     for entry, names, choices, official, function, source in (row for part in parts for row in part(folder)):
         for options in choices:
             given = [
