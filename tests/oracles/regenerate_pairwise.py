@@ -1,6 +1,6 @@
 """Recompute `pairwise.json` with other people's code: `python tests/oracles/regenerate_pairwise.py SOURCES [--write]`.
 
-No test runs it. SOURCES is a folder with the wheels trl 0.11.4 and 1.16.0 and liger-kernel 0.8.5 unpacked as `NAME-VERSION`, and
+No test runs it. SOURCES is a folder with the wheels trl 0.11.4 and 1.16.0 and liger-kernel 0.8.5 as `NAME-VERSION`, and
 a clone of each repository below, as `owner+name`. As in `regenerate.py`, only the functions that are named are taken out of a
 file and run, and statements that stand in a training loop are run by themselves. Without `--write` the numbers are compared
 with those that are stored.
