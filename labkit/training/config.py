@@ -23,7 +23,7 @@ class Call:
         return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.options)})"
 
 
-def call(name: str, **options: Any) -> Call:
+def call(name: str, /, **options: Any) -> Call:
     """`call("nt_xent", temperature=0.5)`: what to call and with which options, before anything is called.
 
     Raises:
