@@ -18,7 +18,7 @@ from labkit.preferences.margin import discopop, dpo, exo, hinge, ipo, robust_dpo
 from labkit.preferences.noise import answer_kl, coipo
 from labkit.preferences.pointwise import apo_down, apo_zero, bco, kto, nca, sppo
 from labkit.preferences.policy import copg, p3o, regret_loss, reinforce, rwr, sharpened, sharpening
-from labkit.preferences.privileged import carft, cot_embeddings, opsd, pi_distill, rltf_fm, rltf_sd
+from labkit.preferences.privileged import carft, carft_wrong, cot_embeddings, opsd, pi_distill, rltf_fm, rltf_sd
 from labkit.preferences.quantiles import aot, aot_unpaired
 from labkit.preferences.reference_free import cpl, cpo, orpo, rrhf, sft, simpo, slic
 from labkit.preferences.reference_points import RunningShift, desirability_weights, kl_estimate, mismatched
@@ -52,6 +52,7 @@ __all__ = [
     "bco",
     "bradley_terry",
     "carft",
+    "carft_wrong",
     "cispo",
     "coipo",
     "collision_logps",

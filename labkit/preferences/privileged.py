@@ -1,10 +1,11 @@
 """Something is known in training that will not be there later: feedback, a hint, an annotated solution."""
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import log_partition, reduce, unit
+from labkit.contrast import reduce, unit
 from labkit.preferences.groups import marked
 from labkit.preferences.logps import Lengths, per_token
 from labkit.preferences.policy import reinforce
@@ -170,6 +171,13 @@ def cot_embeddings(
     return (weights[..., None] * hidden).sum(-2)
 
 
+def capped_info_nce(anchors, partners, columns, marks, temperature: Scalar, ceiling: Scalar) -> Tensor:
+    """The mean over marked anchors; the cap ends the pull on a partner that is similar enough, never the push of a column."""
+    pulled = (unit(anchors) * unit(partners)).sum(-1).clamp(max=ceiling) / temperature
+    each = torch.logsumexp(unit(anchors) @ unit(columns).T / temperature, -1) - pulled
+    return (each * marks.bool()).sum() / marks.bool().sum().clamp(min=1)
+
+
 @preference("2508.15868", oracle="WNQzhu/CARFT my_cl_trainer_v4", ranges={"ceiling": "(-1, 1]"}, unit="batch")
 def carft(
     annotated: Float[Tensor, "n d"],
@@ -184,8 +192,8 @@ def carft(
     .. math:: -\frac{1}{|C|} \sum_{i \in C} \log \frac{e^{\min(s_{ii}, c) / \tau}}{\sum_j e^{s_{ij} / \tau}}, \qquad
         s_{ij} = \cos(a_i, z_j)
 
-    Added to PPO's loss, with a small weight. The cap c ends the pull on a pair that is similar enough, while its own place in
-    the denominator pushes it back. One value for the batch: every sampled chain is a negative for all others.
+    Added to PPO's loss, with a small weight. Past the cap c a pair is no longer pulled together, while its own place in the
+    denominator still pushes it apart. One value for the batch: every sampled chain is a negative for all others.
 
     Args:
         annotated: `(n, d)`, embeddings of the annotated solutions, see `cot_embeddings`.
@@ -197,16 +205,50 @@ def carft(
     Raises:
         ValueError, TypeError: shapes that differ, NaN, `temperature <= 0`.
 
-    Source: Zhu et al. 2025 (arXiv 2508.15868), its positive signal (eq. 7), and the official `my_cl_trainer_v4`. There the mask
-    has shape (n, 1) and the losses (n,), so that their product lets every answer count, right or wrong, and sums instead
-    of averaging; here the mask does what the paper says. The signal from wrong answers (eq. 8) is not built.
+    Source: Zhu et al. 2025 (arXiv 2508.15868), its positive signal, as the official `my_cl_trainer_v4` computes it but for the
+    mask. There the mask has shape (n, 1) and the losses (n,), so that their product lets every answer count, right or wrong,
+    and sums instead of averaging; here the mask does what the paper says.
 
     >>> e = torch.eye(2)
     >>> carft(e, e, torch.tensor([True, True]), temperature=1.0)          # log(e + 1) - 0.9
     tensor(0.4133)
     """
-    similarity = unit(annotated) @ unit(sampled).T
-    pulled = similarity.diagonal().clamp(max=ceiling) / temperature
-    everyone = similarity.new_ones(similarity.shape).bool()
-    each = log_partition(similarity / temperature, everyone).squeeze(-1) - pulled
-    return (each * correct_mask.bool()).sum() / correct_mask.bool().sum().clamp(min=1)
+    return capped_info_nce(annotated, sampled, sampled, correct_mask, temperature, ceiling)
+
+
+@preference("2508.15868", oracle="WNQzhu/CARFT my_cl_trainer", ranges={"ceiling": "(-1, 1]"}, unit="batch")
+def carft_wrong(
+    common: Float[Tensor, "n d"],
+    annotated_rest: Float[Tensor, "n d"],
+    sampled_rest: Float[Tensor, "n d"],
+    wrong_mask: Bool[Tensor, "n"] | Int[Tensor, "n"],
+    *,
+    temperature: Scalar = 0.2,
+    ceiling: Scalar = 0.9,
+) -> Tensor:
+    r"""What a wrong chain of thought shares with the annotated one is drawn to the rest of the annotation, not to its own rest.
+
+    .. math:: -\frac{1}{|W|} \sum_{i \in W} \log \frac{e^{\min(\cos(m_i, a_i), c) / \tau}}
+        {\sum_j e^{\cos(m_i, m_j) / \tau} + \sum_j e^{\cos(m_i, z_j) / \tau}}
+
+    The shared part m is the longest common subsequence of the two chains. One value for the batch, as in `carft`.
+
+    Args:
+        common: `(n, d)`, embeddings of the sampled chains' tokens that the annotated ones have too, in this order.
+        annotated_rest: `(n, d)`, embeddings of what is left of the annotated chains; the a above.
+        sampled_rest: `(n, d)`, embeddings of what is left of the sampled ones; the z above.
+        wrong_mask: `(n,)`, True where the policy's answer is wrong; without any the loss is 0.
+        temperature: > 0.
+        ceiling: in (-1, 1], the cap on a pair's cosine.
+
+    Raises:
+        ValueError, TypeError: shapes that differ, NaN, `temperature <= 0`.
+
+    Source: Zhu et al. 2025 (arXiv 2508.15868), its negative signal, as the official `my_cl_trainer` computes it but for the
+    mask, see `carft`.
+
+    >>> e = torch.eye(2)
+    >>> carft_wrong(e, e, -e, torch.tensor([True, False]), temperature=1.0)      # log(e + 1 + 1/e + 1) - 0.9
+    tensor(0.7265)
+    """
+    return capped_info_nce(common, annotated_rest, torch.cat([common, sampled_rest]), wrong_mask, temperature, ceiling)

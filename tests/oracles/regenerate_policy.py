@@ -233,22 +233,35 @@ def from_disco(folder):
 
 def from_carft(folder):
     find, source = clone(folder, "WNQzhu/CARFT")
-    file = find("code/vae/scripts/my_cl_trainer_v4.py")
-    own = of_class(file, "sim_1")
-    pair, every = method(file, own, "sim_1"), method(file, own, "sim_2")
 
-    def run(t, columns):
+    def similarities(name):
+        file = find(f"code/vae/scripts/{name}.py")
+        own = of_class(file, "sim_1")
+        return method(file, own, "sim_1"), method(file, own, "sim_2")
+
+    def run(name, anchors, partners, columns, marks):
         """The lines of the training loop around sim_1 and sim_2."""
-        positive = torch.exp(pair(None, t["annotated"], t["sampled"]) / 0.2)
-        negative = torch.exp(every(None, t["annotated"], t["sampled"]) / 0.2).sum(1)
-        correct = t["correct_mask"].double() > 0.5
-        correct = correct.unsqueeze(-1) if columns else correct
-        return (-torch.log(positive / negative) * correct).sum() / (correct.sum() + 1e-8)
+        pair, every = similarities(name)
+        positive = torch.exp(pair(None, anchors, partners) / 0.2)
+        negative = torch.exp(every(None, anchors, columns) / 0.2).sum(1)
+        marks = marks.double() > 0.5
+        return (-torch.log(positive / negative) * marks).sum() / (marks.sum() + 1e-8)
+
+    def right(t, columns=False):
+        marks = t["correct_mask"].unsqueeze(-1) if columns else t["correct_mask"]
+        return run("my_cl_trainer_v4", t["annotated"], t["sampled"], t["sampled"], marks)
+
+    def wrong(t):
+        columns = torch.cat([t["common"], t["sampled_rest"]])
+        return run("my_cl_trainer", t["common"], t["annotated_rest"], columns, t["wrong_mask"])
 
     arguments = {"annotated": "annotated", "sampled": "sampled", "correct_mask": "correct"}
     name, trained = "my_cl_trainer_v4 (sim_1, sim_2), mask of shape ", ["annotated", "sampled"]
-    yield row("carft", source, f"{name}(n,)", arguments, {}, lambda t: run(t, False), trained)
-    yield row("carft_as_published", source, f"{name}(n, 1) as in the file", arguments, {}, lambda t: run(t, True), [])
+    yield row("carft", source, f"{name}(n,)", arguments, {}, right, trained)
+    yield row("carft_as_published", source, f"{name}(n, 1) as in the file", arguments, {}, lambda t: right(t, True), [])
+    rest = {"common": "sampled", "annotated_rest": "annotated", "sampled_rest": "sampled_rest", "wrong_mask": "correct"}
+    name = "my_cl_trainer (sim_1, sim_2), mask of shape (n,)"
+    yield row("carft_wrong", source, name, rest, {}, wrong, ["common", "annotated_rest", "sampled_rest"])
 
 
 NAMED = ("entry", "source", "function", "arguments", "options")
