@@ -223,6 +223,13 @@ def test_token_sums_are_dpo_when_every_token_counts():
     close(each("ld_dpo", *short, masks[1], masks[1], alpha=0.3), each("ld_dpo", *short, masks[1], masks[1], alpha=1.0))
 
 
+def test_the_damped_sum_of_log_probabilities_is_what_the_loss_compares():
+    logps, masks, _ = tokens()
+    shorter = torch.minimum(*(m.sum(-1) for m in masks))
+    sums = [preferences.damped_sum(x, m, shorter, alpha=0.3) for x, m in zip(logps, masks * 2, strict=True)]
+    close(each("dpo", *sums), each("ld_dpo", *logps, *masks, alpha=0.3))
+
+
 def test_what_stands_in_the_padding_does_not_count():
     logps, masks, _ = tokens()
     for name in ("ld_dpo", "sparse_po"):
@@ -439,12 +446,13 @@ def test_advantages_are_discounted_from_the_first_marked_token():
 
 def test_a_harmonic_mean_is_low_where_either_is():
     image, text = torch.tensor([0.9, 0.5], dtype=DOUBLE), torch.tensor([0.1, 0.5], dtype=DOUBLE)
-    close(preferences.harmonic_reward(image, text), [1 / (0.3 / 0.9 + 0.7 / 0.1), 0.5])
-    close(preferences.harmonic_reward(image, text, lambda_=1.0), image)
+    close(preferences.harmonic_reward(image, text), [1 / (0.3 / (0.9 + 1e-8) + 0.7 / (0.1 + 1e-8)), 0.5 + 1e-8])
+    close(preferences.harmonic_reward(image, text, lambda_=1.0, epsilon=1e-14), image)
+    assert preferences.harmonic_reward(0 * image, text).max() < 1e-7
 
 
 def test_goals_double_the_pairs_and_turn_half_of_them_round():
-    pairs = [contexts.Pair("p", "good", "bad"), contexts.Pair("q", "worse", "better"), contexts.Pair("r", "even", "even")]
+    pairs = [contexts.Pair("p", "good", "bad"), ("q", "worse", "better"), contexts.Pair("r", "even", "even")]
     twice = preferences.with_goals(pairs, [8.0, 2.0, 5.5], [3.0, 7.0, 5.5], goal="{:g}: ")
     assert twice == [("8: p", "good", "bad"), ("5.5: r", "even", "even"), ("3: p", "bad", "good"), ("5.5: r", "even", "even")]
     with pytest.raises(ValueError, match="shorter"):
@@ -473,7 +481,7 @@ def test_goals_double_the_pairs_and_turn_half_of_them_round():
         (lambda a, n: preferences.spo(a, a, a, a, torch.zeros(2, 3), -n), r"degrees must be in \[0, 3\), got -4 to -3"),
         (lambda a, n: preferences.coipo(a, -a), "matched must be >= 0"),
         (lambda a, n: preferences.cpl(a, a, lambda_=1.5), r"lambda_ must be in \[0, 1\]"),
-        (lambda a, n: preferences.harmonic_reward(-a, 0 * a), "text_similarity must be > 0"),
+        (lambda a, n: preferences.harmonic_reward(-a, a), "text_similarity must be >= 0"),
     ],
 )
 def test_bad_input_is_named(act, message):

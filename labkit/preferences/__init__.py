@@ -36,7 +36,7 @@ from labkit.preferences.rewards import bradley_terry, context_reward, contrastiv
 from labkit.preferences.sampled import hypo, selm, xpo
 from labkit.preferences.scaled import alpha_scaled_dpo, f_dpo, flex_dpo, mm_dpo
 from labkit.preferences.supervised import dft, logits_finetuning
-from labkit.preferences.tokenwise import fdpo, ld_dpo, sparse_po, token_kl
+from labkit.preferences.tokenwise import damped_sum, fdpo, ld_dpo, sparse_po, token_kl
 from labkit.preferences.weighted import collision_logps, likelihood_weights, wpo
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "desirability_weights",
     "dft",
     "disco",
+    "damped_sum",
     "discopop",
     "discounted_sum",
     "distinct_ngrams",

@@ -105,21 +105,22 @@ def harmonic_rpo(
     return reduce(sft * chosen_errors + link.logistic(gained, 1 - preferred), reduction)
 
 
-@checked(ranges={"image_similarity": "(0, inf)", "text_similarity": "(0, inf)", "lambda_": "[0, 1]"})
+@checked(ranges={"image_similarity": "[0, inf)", "text_similarity": "[0, inf)", "lambda_": "[0, 1]"})
 def harmonic_reward(
-    image_similarity: Float[Tensor, "n"], text_similarity: Float[Tensor, "n"], *, lambda_: Scalar = 0.3
+    image_similarity: Float[Tensor, "n"], text_similarity: Float[Tensor, "n"], *, lambda_: Scalar = 0.3, epsilon: Scalar = 1e-8
 ) -> Float[Tensor, "n"]:
     """The weighted harmonic mean of two similarities: low where either is low, so that none can be bought with the other.
 
     Args:
-        image_similarity: > 0, of the picture to the subject; from a cosine it is `(1 + cosine) / 2`.
-        text_similarity: > 0, of the picture to the prompt.
+        image_similarity: >= 0, of the picture to the subject; from a cosine it is `(1 + cosine) / 2`.
+        text_similarity: >= 0, of the picture to the prompt.
         lambda_: in [0, 1], weight of the subject.
+        epsilon: > 0, added to both as in the official code.
 
     >>> harmonic_reward(torch.tensor([0.9]), torch.tensor([0.1]), lambda_=0.5)
     tensor([0.1800])
     """
-    return 1 / (lambda_ / image_similarity + (1 - lambda_) / text_similarity)
+    return 1 / (lambda_ / (image_similarity + epsilon) + (1 - lambda_) / (text_similarity + epsilon))
 
 
 @preference("2409.17791", oracle="closed form: dpo plus a cross-entropy", ranges={"gamma": "[0, inf)"}, status="reconstructed")

@@ -154,7 +154,7 @@ class Pair(NamedTuple):
 
 
 def with_goals(
-    pairs: Sequence[Pair],
+    pairs: Sequence[tuple[str, str, str]],
     chosen_rewards: Sequence[float],
     rejected_rewards: Sequence[float],
     *,
@@ -162,13 +162,13 @@ def with_goals(
 ) -> list[Pair]:
     """Every pair twice: with the chosen answer's score as the goal, and, turned round, with the rejected answer's.
 
-    Pairs whose rejected answer has the higher score contradict it and are left out. The authors' wording of the goal is
-    another, and stands in the system prompt.
+    Pairs (of a prompt, a chosen and a rejected answer) whose rejected answer has the higher score contradict it and are left
+    out. The authors' wording of the goal is another, and stands in the system prompt.
 
-    >>> twice = with_goals([Pair("Hello", "Hi!", "What?")], [9.0], [3.5])
+    >>> twice = with_goals([("Hello", "Hi!", "What?")], [9.0], [3.5])
     >>> twice[1]
     Pair(prompt='Write an answer that deserves 3.5 of 10 points.\\n\\nHello', chosen='What?', rejected='Hi!')
     """
-    rows = [r for r in zip(pairs, chosen_rewards, rejected_rewards, strict=True) if r[1] >= r[2]]
-    high = [Pair(goal.format(up) + p.prompt, p.chosen, p.rejected) for p, up, _ in rows]
-    return high + [Pair(goal.format(low) + p.prompt, p.rejected, p.chosen) for p, _, low in rows]
+    scored = [(*p, up, low) for p, up, low in zip(pairs, chosen_rewards, rejected_rewards, strict=True) if up >= low]
+    high = [Pair(goal.format(up) + prompt, chosen, rejected) for prompt, chosen, rejected, up, _ in scored]
+    return high + [Pair(goal.format(low) + prompt, rejected, chosen) for prompt, chosen, rejected, _, low in scored]

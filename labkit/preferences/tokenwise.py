@@ -56,18 +56,25 @@ def ld_dpo(
     chosen, rejected = marked(chosen_mask, "chosen_mask"), marked(rejected_mask, "rejected_mask")
     shorter = torch.minimum(chosen.sum(-1), rejected.sum(-1))
     r = ratios(chosen_token_logps, rejected_token_logps, ref_chosen_token_logps, ref_rejected_token_logps)
-    margin = damped_sum(r.chosen, chosen, shorter, alpha) - damped_sum(r.rejected, rejected, shorter, alpha)
+    margin = damped_sum(r.chosen, chosen, shorter, alpha=alpha) - damped_sum(r.rejected, rejected, shorter, alpha=alpha)
     return reduce(link.logistic(beta * margin), reduction)
 
 
-def damped_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], full: Int[Tensor, "n"], alpha: Scalar) -> Float[Tensor, "n"]:
-    """The sum over marked places; each after the first `full` of them counts `alpha`.
+@checked(ranges={"alpha": "[0, 1]"})
+def damped_sum(
+    x: Float[Tensor, "n t"],
+    mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"],
+    full: Int[Tensor, "n"],
+    *,
+    alpha: Scalar = 0.5,
+) -> Float[Tensor, "n"]:
+    """The sum over marked places; each after the first `full` of them counts `alpha`. Of log-probabilities or of log-ratios.
 
-    >>> damped_sum(torch.ones(1, 4), torch.tensor([[False, True, True, True]]), torch.tensor([1]), 0.5)
+    >>> damped_sum(torch.ones(1, 4), torch.tensor([[0, 1, 1, 1]]), torch.tensor([1]))
     tensor([2.])
     """
     late = mask.cumsum(-1) > full[:, None]
-    return torch.where(late, alpha * x, x).masked_fill(~mask, 0.0).sum(-1)
+    return torch.where(late, alpha * x, x).masked_fill(~mask.bool(), 0.0).sum(-1)
 
 
 @preference("2410.05102", oracle="huawei-noah/HEBO SparsePO mapo_loss; TDPO's tdpo_loss at weights 1")
