@@ -9,7 +9,7 @@ from labkit.preferences.supervised import per_answer, predicted, shifted
 from labkit.registry import preference
 
 
-@preference("2502.17927", oracle="SLIT-AI/ADPA run_distill_dpo.py", sizes={"t": 2, "s": 2, "vocab": 2})
+@preference("2502.17927", oracle="a loop after SLIT-AI/ADPA run_distill_dpo.py", sizes={"t": 2, "s": 2, "vocab": 2})
 def dckd(
     chosen_logits: Float[Tensor, "n t vocab"],
     rejected_logits: Float[Tensor, "n s vocab"],
@@ -57,7 +57,7 @@ def divergence(teacher: Float[Tensor, "n t vocab"], student: Float[Tensor, "n t 
     return (q.exp() * (q - p)).sum(-1)
 
 
-@preference("2502.17927", oracle="SLIT-AI/ADPA run_distill_dpo.py", sizes={"t": 2, "vocab": 2})
+@preference("2502.17927", oracle="a loop after SLIT-AI/ADPA run_distill_dpo.py", sizes={"t": 2, "vocab": 2})
 def adpa(
     logits: Float[Tensor, "n t vocab"],
     teacher_logits: Float[Tensor, "n t vocab"],

@@ -90,7 +90,7 @@ def density_ratio_reward(
     return per_token(strong_logps, lengths) - per_token(weak_logps, lengths)
 
 
-@reward("2409.13948", oracle="e0397123/FLR run_llama3.py", status="reconstructed")
+@reward("2409.13948", status="reconstructed")
 def follow_up_reward(positive_logps: Float[Tensor, "n k"], negative_logps: Float[Tensor, "n p"]) -> Float[Tensor, "n"]:
     r"""FLR: would a user go on with "That's what I needed", or with "That makes no sense"?
 
