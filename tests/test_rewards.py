@@ -208,6 +208,24 @@ def test_length_pays_only_where_the_question_is_open():
         assert (long > short) == pays
 
 
+@pytest.mark.parametrize("entry", [e for e in cases.ENTRIES if e.family == "reward_signals"], ids=lambda e: e.name)
+def test_a_reward_can_be_differentiated(entry):
+    given = cases.inputs(entry)
+    names = list(cases.leaves(entry, given))
+    leaves = tuple(cases.leaves(entry, given).values())
+    assert torch.autograd.gradcheck(lambda *x: entry.fn(**{**given, **dict(zip(names, x, strict=True))}), leaves)
+
+
+@pytest.mark.parametrize("level", [-2000.0, -100.0, 100.0, 2000.0])
+def test_hopeless_and_settled_comparisons_stay_finite(level):
+    a, zero = torch.tensor([level], requires_grad=True), torch.zeros(1)
+    total = preferences.bradley_terry(a, zero, label_smoothing=0.1, center=0.01) + preferences.reward_chain(a, zero, -a)
+    total = total + preferences.context_reward(a[:, None], zero[:, None], zero[:, None])
+    total = total + preferences.weak_to_strong(a, -a) - preferences.log_sigmoid_reward(a[:, None], zero[:, None]).sum()
+    total.backward()
+    assert total.isfinite() and a.grad.isfinite().all()
+
+
 # ---------------------------------------------------------------- bad input
 
 
