@@ -54,7 +54,8 @@ def rows(**wanted: Any) -> list[dict[str, Any]]:
     for field, value in wanted.items():
         known = sorted({row[field] for row in everything})
         if value is not None and value not in known:
-            raise ValueError(f"{field} must be one of {', '.join(map(repr, known))}, got {value!r}")
+            some = f"{', '.join(map(repr, known[:8]))}{' ...' if len(known) > 8 else ''}"
+            raise ValueError(f"{field} must be one of {some}, got {value!r}")
     return [row for row in everything if all(value in (None, row[field]) for field, value in wanted.items())]
 
 
@@ -64,6 +65,8 @@ def statements(
     topic: str | None = None,
     kind: str | None = None,
     wording: str | None = None,
+    id: str | None = None,
+    words: int | None = None,
     n: int | None = None,
     seed: int = 0,
 ) -> PreferencePairs:
@@ -75,13 +78,15 @@ def statements(
         topic: "lie", "cheat", "take", "harm" (one disagrees); "help", "honest", "learn" (one agrees).
         kind: how the rejected answer differs: "near", "late", "reworded", "weaker", "opposite", "distinct".
         wording: "say" or "do", for the kinds that have both.
+        id: of one pair.
+        words: keep only so many words of each answer, with what punctuation follows them dropped; None keeps the sentence.
         n: so many pairs, drawn at random.
         seed: of the draw.
 
     `factors["grade"]` says how alike the two answers are (0 to 4), `factors["row"]` which line of the file a pair is.
     """
-    found = rows(split=None if split == "all" else split, topic=topic, kind=kind, wording=wording)
-    found = picked(found, n, seed)
+    found = rows(split=None if split == "all" else split, topic=topic, kind=kind, wording=wording, id=id)
+    found = [shortened(row, words) for row in picked(found, n, seed)]
     lines = {row["id"]: number for number, row in enumerate(rows())}
     factors = {
         "grade": torch.tensor([row["grade"] for row in found]),
@@ -94,6 +99,20 @@ def picked(found: Sequence[dict[str, Any]], n: int | None, seed: int) -> list[di
     if n is not None and not 1 <= n <= len(found):
         raise ValueError(f"n must be in [1, {len(found)}], got {n}")
     return list(found) if n is None else random.Random(seed).sample(list(found), n)
+
+
+def shortened(row: dict[str, Any], words: int | None) -> dict[str, Any]:
+    """The row with the first words of its answers.
+
+    >>> row = shortened({"chosen": "No, I would not.", "rejected": "Never."}, 1)
+    >>> row["chosen"], row["rejected"]
+    ('No', 'Never')
+    """
+    if words is None:
+        return row
+    if words < 1:
+        raise ValueError(f"words must be >= 1, got {words}")
+    return {**row, **{side: " ".join(row[side].split()[:words]).rstrip(",.") for side in ("chosen", "rejected")}}
 
 
 def pairs(found: Sequence[dict[str, Any]], name: str, **about: Any) -> PreferencePairs:
