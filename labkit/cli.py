@@ -57,6 +57,25 @@ def parser() -> argparse.ArgumentParser:
 
     command("doctor", doctor, "is everything here that the lessons need?")
 
+    sub = command("dpo-doctor", dpo_doctor, "why did the chosen answers fall? two checkpoints and the pairs between them")
+    sub.add_argument("--before", required=True, metavar="REF", help="the model before: a Hugging Face folder or id")
+    sub.add_argument("--after", required=True, metavar="CKPT", help="the model after preference training")
+    sub.add_argument(
+        "--pairs", required=True, type=Path, metavar="FILE", help="id, prompt, chosen, rejected: .jsonl, .csv, .parquet"
+    )
+    sub.add_argument(
+        "--opposites", nargs="+", default=[], metavar="WORD", help="words that say the contrary of the chosen answers"
+    )
+    sub.add_argument("--paraphrases", nargs="+", default=[], metavar="WORD", help="words that say nearly the same")
+    sub.add_argument(
+        "--limit", type=int, default=256, metavar="N", help="compare a sample of so many pairs (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--max-length", type=int, default=1024, metavar="TOKENS", help="longer records are cut (default: %(default)s)"
+    )
+    sub.add_argument("--gradients", action="store_true", help="entanglement of every pair, also where that takes long")
+    sub.add_argument("--output", type=Path, default=Path("build/dpo-doctor"), metavar="FOLDER", help="default: %(default)s")
+
     sub = command("catalog", catalog, "every objective and meter, with its paper")
     sub.add_argument("--json", action="store_true", help="everything that is known, as JSON")
 
@@ -132,6 +151,17 @@ def doctor(_: argparse.Namespace) -> int:
     report = examine()
     print(report)
     return 1 if report.faults else 0
+
+
+def dpo_doctor(arguments: argparse.Namespace) -> int:
+    from labkit.diagnose.checkpoints import examine, report
+
+    names = ("opposites", "paraphrases", "limit", "max_length")
+    options = {name: getattr(arguments, name) for name in names} | {"gradients": arguments.gradients or None}
+    found = examine(arguments.before, arguments.after, arguments.pairs, **options)
+    print(found.diagnosis)
+    print("\n" + "\n".join(str(path) for path in report(found, arguments.output)))
+    return 0
 
 
 def catalog(arguments: argparse.Namespace) -> int:

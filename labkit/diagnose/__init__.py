@@ -3,5 +3,6 @@
 from labkit.diagnose.callback import DisplacementCallback
 from labkit.diagnose.examine import diagnose
 from labkit.diagnose.report import Diagnosis
+from labkit.diagnose.scores import drop_random, drop_worst, scores
 
-__all__ = ["Diagnosis", "DisplacementCallback", "diagnose"]
+__all__ = ["Diagnosis", "DisplacementCallback", "diagnose", "drop_random", "drop_worst", "scores"]

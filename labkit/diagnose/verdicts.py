@@ -98,7 +98,7 @@ def moved(movement: Movement, chosen: Estimate, rejected: Estimate | None, margi
     x, n = movement.chosen, len(movement.chosen)
     fell = int((x < 0).sum())
     found = [f"Chosen answers moved by {nats(chosen)} on average over {n} pair{'s' * (n > 1)}; {fell} of {n} fell."]
-    if n > 1 and fell < n and chosen.value > 0 and fell:
+    if chosen.value > 0 and x.min() < -FLAT:
         found[0] += f" The mean hides those that fell, by up to {-x.min().item():.2f} nats."
     if chosen.low <= 0 <= chosen.high and chosen.low < chosen.high:
         found.append("That is within the noise: another sample of as many pairs could as well have moved the other way.")
@@ -111,6 +111,8 @@ def moved(movement: Movement, chosen: Estimate, rejected: Estimate | None, margi
         found.append(
             f"Rejected answers moved by {nats(rejected)}; the margin by {nats(margin)}, which says nothing of the chosen ones."
         )
+        if below(margin, 0):
+            found.append("The margin shrank: training pushed the wrong way. Check that chosen and rejected are not swapped.")
     if movement.start is not None and movement.rejected is not None:
         found.append(ranked(movement))
     if movement.opening is not None and movement.ending is not None:
@@ -132,7 +134,7 @@ def took(movement: Movement, gains: dict[str, Estimate]) -> list[str]:
     """Who gained at the opening."""
     if movement.received is None:
         return []
-    names = ", ".join(f"{r.word.strip()!r} {r.gained:+.3f} ({r.kind})" for r in movement.received.top)
+    names = ", ".join(f"{r.word.strip()!r} {r.gained:+.3f} ({r.kind})" for r in movement.received.top if r.gained > GAINED)
     kinds = ", ".join(f"{kind} {gain.value:+.3f}" for kind, gain in gains.items())
     found = [f"Probability gained where the answers open: {kinds}.", f"Gained most: {names or 'nobody'}."]
     if movement.received.top and movement.received.top[0].kind == "other":
