@@ -29,6 +29,8 @@ TOPICS: tuple[str, ...] = (
     "labkit.recipes.bridge",
     "labkit.recipes.dimensional_collapse",
     "labkit.recipes.likelihood_displacement",
+    "labkit.recipes.real_language_model",
+    "labkit.recipes.remedies",
     "labkit.recipes.temperature",
 )
 

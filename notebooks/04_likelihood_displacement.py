@@ -8,8 +8,9 @@
 # gets its probability, tell which popular explanations hold only for plain gradient descent, and compare remedies fairly.
 #
 # **Before:** softmax, next-token log-probabilities, gradient descent; `00_start_here` asks six questions about that.
-# **Reading** 50 minutes, **computing** about a minute on two CPU cores. **Data:** three answers in a plane, and a language
-# of 63 words whose every probability is known. Everything is trained here, in front of you.
+# **Reading** 60 minutes, **computing** about a minute on two CPU cores. **Data:** three answers in a plane, and a language
+# of 63 words whose every probability is known. All but two figures are trained here, in front of you; the twelve seeds of the
+# remedies and the 96 runs of the last part are stored, and the lesson says so where they come.
 
 # %%
 try:
@@ -28,13 +29,14 @@ from labkit.figures import answers as drawn
 from labkit.figures import preference as figures
 from labkit.lessons import scaled, seed, seeds
 from labkit.recipes import likelihood_displacement as recipe
+from labkit.recipes import remedies
 from labkit.recipes.likelihood_displacement import NEVER, NO, YES, prefer
 from labkit.training.flow import flow
 
 # %% [markdown] tags=["notes"]
 # **Fifteen minutes in a lecture.** Three figures: the two curves of three answers (5 min), the same chosen answer with two
-# rejected ones and two optimisers (6 min), the remedies against the margin (4 min). Skip the links, the triangle and the
-# last part.
+# rejected ones and two optimisers (6 min), the remedies against the margin (4 min). Skip the links, the triangle, the
+# filters and the last part.
 #
 # 1. *Two answers.* "Can the chosen and the rejected answer both fall?" Half the room says yes. With two answers they cannot.
 # 2. *Three answers.* "We prefer No to Never. Does No become likelier?" Nearly everybody says yes. Show the left panel, wait,
@@ -540,22 +542,17 @@ claim("softmax layer only, SGD: fewer than a quarter fall", [fallen(moved(heads[
 predict("04-remedies", ["DPO", "IPO", "SimPO", "no difference"])
 
 # %%
-remedies = {
-    "DPO": call("dpo"),
-    "IPO": call("ipo"),
-    "SimPO": call("simpo"),
-    "DPOP": call("dpop", lambda_=5.0),
-    "RPO": call("rpo", eta=0.2),
-}
-cured = {(s, name): trained(s, loss=loss) for s in tries for name, loss in remedies.items()}
+cured = {(s, name): trained(s, loss=loss) for s in tries for name, loss in remedies.LOSSES.items()}
 show(
-    figures.movements({"Same ending, Adam": {name: [line(cured[s, name]) for s in tries] for name in remedies}}, nested=True),
+    figures.movements(
+        {"Same ending, Adam": {name: [line(cured[s, name]) for s in tries] for name in remedies.LOSSES}}, nested=True
+    ),
     "Change of the chosen answers against the margin for five losses. DPO, IPO and SimPO coincide below 0; DPOP stays just "
     "above 0, RPO rises clearly.",
 )
 
 # %%
-final = {name: np.array([moved(cured[s, name]).mean() for s in tries]) for name in remedies}
+final = {name: np.array([moved(cured[s, name]).mean() for s in tries]) for name in remedies.LOSSES}
 for name in ("IPO", "SimPO"):
     claim(f"at equal margin {name} ends where DPO does", np.abs(final[name] - final["DPO"]), "<", 0.2, kind="size")
 claim("DPOP keeps the chosen answers from falling by a tenth of a nat", final["DPOP"], ">", -0.1)
@@ -566,11 +563,89 @@ claim("RPO lifts them", final["RPO"], ">", 0)
 # the chosen answer in absolute terms changes where the probability goes. (Here all answers have the same length. Where
 # lengths differ, SimPO's division by length matters.)
 #
+# ## Or better pairs?
+#
+# If pairs that are too much alike do the damage, drop them. Two scores of likeness are in use. **Entanglement** compares the
+# gradients $g^\pm$ of the two log-probabilities, $\langle g^+, g^- \rangle / \lVert g^+ \rVert^2$. **CHES** compares hidden
+# states; raw sums grow with length, so ours is the length-normalised one, ln-CHES. Now the pair set is mixed: half
+# near-duplicates (same ending), half distinct (another ending, other chosen answers). We score all 16 pairs, drop 8, and train
+# on the rest until the mean margin of **all 16** is 4: equal margin, on equal terms.
+#
+# **Predict.** Against training on everything, which filter raises the chosen answers?
+
+# %%
+predict("04-filter", ["by entanglement", "by ln-CHES", "both", "neither"])
+
+# %%
+marks = {s: remedies.alike(remedies.learned(s, LEARN), remedies.mixed(s)) for s in tries}
+caught = {
+    name: [(marks[s][name].topk(8).indices < 8).double().mean().item() for s in tries] for name in ("entanglement", "ln-CHES")
+}
+print("share of the 8 worst that are near-duplicates:", caught)
+kinds = scaled(("nothing", "entanglement", "ln-CHES", "by lot"), ("nothing", "entanglement"))
+dropped = {name: np.array([remedies.filtered(name, s, steps=LEARN)[0].mean() for s in tries]) for name in kinds}
+print("mean change of all chosen answers:", {name: [f"{c:+.2f}" for c in change] for name, change in dropped.items()})
+claim("the 8 pairs of highest entanglement are the 8 near-duplicates", caught["entanglement"], "==", 1.0)
+gained = np.abs(dropped["entanglement"] - dropped["nothing"])
+claim("dropping exactly the near-duplicates moves the chosen answers by less than", gained, "<", 0.25)
+
+# %% [markdown]
+# Finding the pairs was easy: entanglement names every near-duplicate. Dropping them changed next to nothing. For an interval
+# we need more seeds: these are twelve, **stored** (`python -m labkit results displacement_remedies`, about a minute), with the
+# other losses on the same mixed set.
+
+# %%
+kept = results.load("displacement_remedies")
+groups = {"near-duplicates": slice(0, 8), "distinct pairs": slice(8, 16)}
+changes = {f"{name}, all pairs": row for name, row in zip(kept["losses"], kept["by_loss"], strict=True)}
+shown = dict(zip(kept["filters"], kept["by_filter"][:, 1, :, 0], strict=True))
+changes |= {f"DPO, 8 dropped: {name}": row for name, row in shown.items() if name != "nothing"}
+show(
+    figures.intervals(
+        {name: {g: remedies.over_seeds(row[:, part].mean(1)) for g, part in groups.items()} for name, row in changes.items()},
+        rules=[len(kept["losses"])],
+    ),
+    "Change of the chosen answers at margin 4, mean and interval over twelve seeds. DPO, IPO and SimPO agree; DPOP is higher "
+    "and RPO highest. All filters leave near-duplicates below 0; dropping by lot is the lowest.",
+)
+
+
+# %%
+def against(name, other):
+    """Mean over seeds of the difference at equal margin, and its interval, over all 16 chosen answers."""
+    mean, half = remedies.over_seeds((shown[name] - shown[other]).mean(1))
+    print(f"{name} against {other}: {mean:+.2f} ± {half:.2f} nats")
+    return mean, half
+
+
+for name in ("entanglement", "ln-CHES"):
+    mean, half = against(name, "nothing")
+    claim(
+        f"twelve seeds, {name} against no filter: it gains less than a tenth of a nat, interval included", mean + half, "<", 0.1
+    )
+mean, half = against("entanglement", "by lot")
+claim("twelve seeds, against dropping as many by lot it gains", mean - half, ">", 0)
+fallen_still = shown["near-duplicates"][:, :8].mean(1)
+claim(
+    "never trained on, the chosen answers of the near-duplicates fall all the same",
+    remedies.over_seeds(fallen_still)[0],
+    "<",
+    0,
+)
+
+# %% [markdown]
+# So here **filtering does not help**, neither by CHES nor by entanglement. It looks as if it did when the control is missing:
+# against dropping as many pairs *by lot*, dropping by entanglement wins. But dropping by lot is itself a loss, since fewer
+# distinct pairs must win the same margin, and near-duplicates cost little and win little. Their chosen answers fall although
+# nothing trains on them: the distinct pairs push the openers that they share. (Razin et al. 2024 report that filtering by CHES
+# helps a large model to keep refusing. That is another model, another measure, and not equal margin.)
+#
+# What does help is on the same figure: a term that rewards the chosen answer in absolute terms.
+#
 # ## Could one have known?
 #
-# Two numbers are often quoted as predictors. **CHES** compares the hidden states of the two answers: the more alike they
-# are, the more displacement. **Entanglement** compares the gradients $g^\pm$ of their log-probabilities,
-# $\langle g^+, g^- \rangle / \lVert g^+ \rVert^2$: above 1, a step of gradient descent lowers the chosen answer.
+# The same two numbers are quoted as predictors. Entanglement above 1: a step of gradient descent lowers the chosen answer.
+# CHES: the more alike the hidden states of the two answers, the more displacement.
 #
 # CHES first where it should work: exact policies with answers of two tokens, "a c" preferred to "b c", where the hidden state
 # after b runs from unlike to like that after a, short to long. Only the softmax layer learns; at the start all is even.
@@ -639,6 +714,7 @@ for o in recipe.OPTIMIZERS:
 # - One prompt, one token, plain gradient descent: the features can displace, the softmax layer cannot. Share the layer, use
 #   longer answers, or use Adam, and it can.
 # - Compare losses at equal margin. DPO, IPO and SimPO then coincide here; a term for the chosen answer itself does not.
+# - Compare filters with no filter and with a filter by lot, at equal margin. Here none of them helps.
 # - A falling chosen answer is not harm by itself. To near-paraphrases: no matter. To its opposite: that is the story of Yes.
 #
 # **Next:** measure it in your own run: `labkit.metrics.displacement` on 64 fixed pairs, before and after, and

@@ -367,11 +367,14 @@ for share in (0.1, 0.01, 0.0001):
     gained = held[-1, 0] - held[0, 0]
     claim(f"with the KL, from {share:g}: the chosen answer moves by less than", gained.abs(), "<", 0.5)
 
+sampled = bandits.unmentioned(0.01, 0.1, draws=64, seed=seed())
+claim("HyPO, the same KL from 64 draws a step: the third answer stays below", sampled[-1, 2].exp(), "<", 0.2)
+
 # %% [markdown]
 # Everything, and all the while the loss falls and the margin grows: the pair is ranked better and better. The distance from the
 # reference at the end is $\log(1/\varepsilon)$, so it has no bound. The pairs cannot see it, because they do not mention that
 # answer; a KL term can, because it asks about *all* answers that the policy might give, and that needs draws from the policy
-# (Song et al. 2024). DPO's own β is no such term: it holds the two answers of the pair, and nothing else.
+# (HyPO, Song et al. 2024). DPO's own β is no such term: it holds the two answers of the pair, and nothing else.
 #
 # ## 6. Cycles
 #
@@ -385,7 +388,7 @@ predict("09-cycle", ["three", "two, with a loss near 0", "two at best, and its l
 beats = bandits.cycle(3)
 fits = {s: {d: bandits.fitted(beats, d, s) for d in (1, 2)} for s in seeds(scaled(5, 2))}
 one, plane = fits[seed()][1], fits[seed()][2]
-turned = plane[0][:, 0].numpy()
+turned = plane[0].numpy()
 curves = {"a reward": one[1].numpy(), "a point in the plane": plane[1].numpy()}
 show(
     drawn.cycle(turned, ["rock", "scissors", "paper"], curves, math.log(2)),
@@ -531,8 +534,24 @@ claim("KL(policy, target) is on the larger peak alone", left["KL(policy, target)
 
 # %% [markdown]
 # The direction is a choice of mistake: say what the target never says (cover), or never say what it sometimes says (seek). The
-# KL of every method in section 4 is KL(policy, reference), the seeking kind. f-DPG (Go et al. 2023) makes the choice free.
-#
+# KL of every method in section 4 is KL(policy, reference), the seeking kind. **f-DPG** (Go et al. 2023) makes the choice free:
+# a policy gradient whose reward is minus the slope of any of these divergences. It is exactly that:
+
+# %%
+logits = torch.randn(bandits.ARMS, generator=torch.Generator().manual_seed(seed()), dtype=double)
+official = {
+    "KL(target, policy)": ("kl", 1),
+    "Jensen-Shannon": ("js", 2),
+    "total variation": ("tv", 1),
+    "KL(policy, target)": ("reverse_kl", 1),
+}
+for name, (called, times) in official.items():
+    free = logits.clone().requires_grad_()
+    (down,) = torch.autograd.grad(times * bandits.DIVERGENCES[name](free.log_softmax(-1), target), free)
+    gap = (bandits.pulled(logits, target, called) - down).abs().max()
+    claim(f"f-DPG descends {name}", gap, "<", 1e-12, kind="exact")
+
+# %% [markdown]
 # But look at where the choice comes from. A policy that can hold *both* peaks has no mistake to choose:
 
 # %%

@@ -112,6 +112,11 @@ def test_the_unmentioned_answer_takes_all_and_a_kl_stops_it(share):
     assert preferences.dpo(*alone[-1, :2, None], *alone[0, :2, None]) < preferences.dpo(*held[-1, :2, None], *held[0, :2, None])
 
 
+def test_hypo_estimates_the_kl_that_stops_it():
+    sampled, exact = bandits.unmentioned(0.01, 0.1, draws=256, seed=1), bandits.unmentioned(0.01, 0.1)
+    assert (sampled[-200:].exp().mean(0) - exact[-1].exp()).abs().max() < 0.05
+
+
 def test_a_cycle_is_a_tournament_without_a_winner():
     pairs = bandits.cycle(5)
     assert len(pairs) == 10 and all((pairs[:, 0] == k).sum() == 2 for k in range(5))

@@ -163,3 +163,27 @@ def foretold(
         axes[0, -1].axvline(line, color=theme.MUTED, linestyle="--")
     axes[0, 0].set_ylabel("change of log π(chosen), nats")
     return figure
+
+
+@theme.styled
+def intervals(rows: Mapping[str, Mapping[str, tuple[float, float]]], *, rules: Sequence[int] = ()) -> "Figure":
+    """What became of chosen answers after each remedy: mean over seeds and its interval, one colour a group of pairs.
+
+    Args:
+        rows: remedy -> group -> (mean, half-width), in nats.
+        rules: a line is drawn above these rows.
+    """
+    figure, ax = theme.canvas(width=9.6, height=0.42 * len(rows) + 1.5)
+    groups = list(next(iter(rows.values())))
+    ax.axvline(0, color=theme.INK, linewidth=1)
+    for y, means in enumerate(rows.values()):
+        for k, name in enumerate(groups):
+            mean, half = means[name]
+            ax.errorbar(mean, y, xerr=half, fmt="o", color=hue(k), markersize=7, linewidth=2.2, label=name if y == 0 else None)
+    for row in rules:
+        ax.axhline(row - 0.5, color=theme.MUTED, linewidth=1)
+    ax.set_yticks(range(len(rows)), labels=list(rows))
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel="change of log π(chosen) at margin 4, nats")
+    ax.grid(axis="y", visible=False)
+    figure.legend(loc="outside upper center", ncols=len(groups), title="mean over seeds and its 95 % interval")
+    return figure

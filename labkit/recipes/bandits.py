@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from labkit import preferences
+from labkit.preferences.games import preference_scores
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # from log-probabilities, now and of the reference, to one number
 
@@ -126,22 +127,31 @@ def population_dpo(reward: Tensor, beta: float) -> Loss:
 # ---------------------------------------------------------------- an answer that no pair mentions
 
 
-def unmentioned(share: float, weight: float = 0.0, *, steps: int = 800, lr: float = 0.5, beta: float = 0.1) -> Tensor:
+def unmentioned(
+    share: float, weight: float = 0.0, *, draws: int = 0, steps: int = 800, lr: float = 0.5, beta: float = 0.1, seed: int = 0
+) -> Tensor:
     """Log-probabilities `(steps + 1, 3)` of chosen, rejected and a third answer that no pair mentions, by gradient descent.
 
     All three share one feature, which alone learns: the third answer points the other way, as Yes does to No and Never.
 
     Args:
         share: the third answer's probability at the start; the other two share the rest.
-        weight: of the KL from policy to reference, over all answers: the on-policy term.
+        weight: of the KL from policy to reference, over all answers.
+        draws: so many answers of the policy estimate that KL in each step, as HyPO does; 0 takes it exactly.
     """
+    generator = torch.Generator().manual_seed(seed)
     direction = torch.tensor([-1.0, -1.4, 1.0], dtype=torch.float64)
     start = torch.tensor([(1 - share) / 2, (1 - share) / 2, share], dtype=torch.float64).log()
     h, path = torch.zeros((), dtype=torch.float64, requires_grad=True), []
     for _ in range(steps + 1):
         now = (start + h * direction).log_softmax(-1)
         path.append(now.detach())
-        loss = preferences.dpo(*now[:2, None], *start[:2, None], beta=beta) + weight * kl(now, start)
+        pair = now[:1], now[1:2], start[:1], start[1:2]
+        if draws:
+            said = torch.multinomial(now.detach().exp(), draws, replacement=True, generator=generator)
+            loss = preferences.hypo(*pair, now[None, said], start[None, said], beta=beta, lambda_=weight)
+        else:
+            loss = preferences.dpo(*pair, beta=beta) + weight * kl(now, start)
         (slope,) = torch.autograd.grad(loss, h)
         with torch.no_grad():
             h -= lr / beta * slope
@@ -156,33 +166,26 @@ def cycle(n: int = 3) -> Tensor:
     return torch.tensor([(i, (i + step) % n) for i in range(n) for step in range(1, (n - 1) // 2 + 1)])
 
 
-def skew(v: Tensor, pairs: Tensor) -> Tensor:
-    """The score of each pair under the general preference model with planes: `v (answers, k, 2)`; swapping turns its sign."""
-    w, other = v[pairs[:, 0]], v[pairs[:, 1]]
-    return (w[..., 0] * other[..., 1] - w[..., 1] * other[..., 0]).sum(-1)
-
-
 def fitted(
     pairs: Tensor, dimensions: int, seed: int = 0, *, steps: int = 300, lr: float = 0.05
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit these pairs with one reward per answer (`dimensions=1`: Bradley-Terry) or with skew embeddings of even dimension.
+    """Fit these pairs with one reward per answer (`dimensions=1`: Bradley-Terry) or with points in planes (an even number).
 
     Returns the parameters, and for each step the loss and the share of pairs that are ordered rightly.
     """
     n = int(pairs.max()) + 1
     generator = torch.Generator().manual_seed(seed)
-    shape = (n,) if dimensions == 1 else (n, dimensions // 2, 2)
+    shape = (n,) if dimensions == 1 else (n, dimensions)
     v = (0.5 * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
     optimizer, losses, right = torch.optim.Adam([v], lr=lr), [], []
     for _ in range(steps):
+        winner, loser = v[pairs[:, 0]], v[pairs[:, 1]]
         if dimensions == 1:
-            rewards = v[pairs[:, 0]], v[pairs[:, 1]]
+            loss, score = preferences.bradley_terry(winner, loser), winner - loser
         else:
-            score = skew(v, pairs)
-            rewards = score, torch.zeros_like(score)
-        loss = preferences.bradley_terry(*rewards)
+            loss, score = preferences.gpm(winner, loser, temperature=1.0), preference_scores(winner, loser)
         losses.append(loss.detach())
-        right.append((rewards[0] > rewards[1]).double().mean())
+        right.append((score.detach() > 0).double().mean())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -222,3 +225,11 @@ def closest(target: Tensor) -> dict[str, Tensor]:
     grid = torch.cartesian_prod(means, widths)
     policies = one_peak(*grid.T)
     return {name: policies[divergence(policies, target).argmin()] for name, divergence in DIVERGENCES.items()}
+
+
+def pulled(logits: Tensor, target: Tensor, name: str) -> Tensor:
+    """The gradient on the logits that `f_dpg` has on average over answers that the policy gives: a sum over all of them."""
+    logits = logits.clone().requires_grad_()
+    now = logits.log_softmax(-1)
+    each = preferences.f_dpg(now, target, divergence=name, reduction="none")  # type: ignore[arg-type]
+    return torch.autograd.grad((now.detach().exp() * each).sum(), logits)[0]
