@@ -52,8 +52,32 @@ def prompts(
     ax.axhline(0, color=theme.INK, linewidth=1)
     for (name, (x, y)), color in zip(groups.items(), theme.CYCLE, strict=False):
         ax.scatter(x, y, color=color, s=62, alpha=0.8, linewidths=0, label=name)
-    for x, y, text in labels:
-        ax.annotate(text, (x, y), xytext=(7, 3), textcoords="offset points", fontsize=10.5, color=theme.MUTED)
+    for across, up, text in labels:
+        ax.annotate(text, (across, up), xytext=(7, 3), textcoords="offset points", fontsize=10.5, color=theme.MUTED)
     ax.set(xlabel=xlabel, ylabel="change of log π(chosen), nats")
     ax.legend(loc="best")
+    return figure
+
+
+@theme.styled
+def ledger(panels: Mapping[str, Mapping[str, np.ndarray]]) -> "Figure":
+    """An account of the chosen answers, step by step: what pushed them up, what pulled them down, their sum, and the truth.
+
+    Args:
+        panels: title -> "own", "entangled", "total", "true": sums since the start, `(steps + 1,)`.
+    """
+    looks = {
+        "own": ("its own push", theme.BLUE, "-"),
+        "entangled": ("the push on the rejected", theme.VERMILION, "-"),
+        "total": ("both together", theme.INK, "-"),
+        "true": ("what really happened", theme.INK, ":"),
+    }
+    figure, axes = theme.canvas(len(panels), width=6.0 * len(panels), height=4.4, squeeze=False)
+    for (title, lines), ax in zip(panels.items(), axes[0], strict=True):
+        ax.axhline(0, color=theme.INK, linewidth=1)
+        for name, (label, color, style) in looks.items():
+            ax.plot(lines[name], style, color=color, label=label)
+        ax.set(title=title, xlabel="step")
+    axes[0, 0].set_ylabel("change of log π(chosen), nats")
+    axes[0, 0].legend(loc="best")
     return figure

@@ -3,15 +3,18 @@
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from labkit import metrics, models
 from labkit.data import statements, weights
 from labkit.data.preferences import PreferencePairs, load
+from labkit.data.texts import quiet
 from labkit.models.causal import CausalPolicy
 from labkit.models.policies import answer_gradients
 from labkit.models.pretrained import Pretrained
@@ -144,8 +147,14 @@ def terms(policy: CausalPolicy, prompt: Tensor, chosen: int, rejected: int) -> d
 def tiny() -> str:
     """A folder with a random Llama of four layers and a tokenizer of our texts: for identities, which hold for any model."""
     folder = home() / "models" / "tiny-llama"
-    if (folder / "model.safetensors").exists():
-        return str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "model.safetensors").exists():
+            random_llama(folder)
+    return str(folder)
+
+
+def random_llama(folder: Path) -> None:
     library = weights.transformers()
     from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
     from tokenizers import models as kinds
@@ -157,10 +166,9 @@ def tiny() -> str:
     reader.train_from_iterator([row[side] for row in statements.rows() for side in ("prompt", "chosen", "rejected")], trainer)
     library.PreTrainedTokenizerFast(tokenizer_object=reader, bos_token="<s>", pad_token="<s>").save_pretrained(folder)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), quiet(library):
         torch.manual_seed(0)
         library.LlamaForCausalLM(library.LlamaConfig(vocab_size=reader.get_vocab_size(), **sizes)).save_pretrained(folder)
-    return str(folder)
 
 
 def opened(smoke: bool) -> Pretrained:
@@ -249,3 +257,15 @@ def ratios(kinds: Sequence[str] = KINDS) -> dict[str, np.ndarray]:
         found.append((metrics.entanglement(up, down).item(), metrics.sign_entanglement(up, down).item()))
     plain, signs = np.array(found).T
     return {"kind": np.array(kinds), "ratio": plain, "sign_ratio": signs}
+
+
+@result("real_language_model_account")
+def accounts(kinds: Sequence[str] = ("near", "opposite")) -> dict[str, np.ndarray]:
+    """What the chosen answers' own push and the push on the rejected ones made of every step, added up; two minutes a kind."""
+    found = []
+    for kind in kinds:
+        history = fit(preferring(kind).replace(account=True), progress=False).history
+        columns = {"own": "account_chosen_own", "entangled": "account_chosen_entangled", "total": "account_chosen"}
+        sums = {name: np.cumsum([0.0, *history[column]]) for name, column in columns.items()}
+        found.append({"kind": np.array(kind), "true": np.cumsum([0.0, *history["chosen_change"]]), **sums})
+    return {name: np.stack([row[name] for row in found]) for name in found[0]}
