@@ -131,6 +131,8 @@ def test_it_takes_its_share_and_no_more(tmp_path, monkeypatch):
 
     def look(model, args, step, **_):
         looked.append(step)
+        watch.last = step
+        watch.cost = 4.0
         watch.spent += 4.0
         clock[0] += 4.0
 
@@ -142,8 +144,9 @@ def test_it_takes_its_share_and_no_more(tmp_path, monkeypatch):
     for state.global_step in range(1, 2001):
         clock[0] += 1.0
         watch.on_step_end(None, state, None)
-    assert looked[:2] == [0, 10] and len(looked) > 8
-    assert 4.0 * (len(looked) - 2) <= 0.02 * 2000  # what was spent before the last look
+    watch.on_train_end(None, state, None)
+    assert looked == [0, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000]
+    assert 4.0 * (len(looked) - 1) <= 0.02 * 2000  # without the first look
 
 
 def test_samples_are_always_the_same():
