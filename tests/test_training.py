@@ -184,7 +184,7 @@ def test_a_reference_is_computed_once_for_the_same_weights_and_data(monkeypatch,
     stored = np.load(file)
     start, data = run.start(), run.data
     want = sequence_logps(start(data.chosen), data.chosen, data.chosen_mask)
-    torch.testing.assert_close(torch.from_numpy(stored["ref_chosen_logps"]), want.detach(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.from_numpy(stored["ref_chosen_token_logps"].sum(-1)), want.detach(), rtol=0, atol=1e-5)
     written = file.stat().st_mtime_ns
     fit(PAIRS.replace(loss=call("ipo"), steps=7))  # another run from the same start
     assert [f.stat().st_mtime_ns for f in (tmp_path / "references").glob("*.npz")] == [written]
@@ -224,6 +224,37 @@ def test_checkpoints_wait_for_slow_disks(monkeypatch):
     monkeypatch.setattr(Trainer, "save", lambda self: (saves.append(now[0]), now.__setitem__(0, now[0] + 5))[0])
     fit(PAIRS.replace(steps=300), progress=False)
     assert saves[0] == 3 and all(b - a - 5 > 100 for a, b in itertools.pairwise(saves)) and len(saves) == 3
+
+
+def losses_of(name, **options):
+    return fit(PAIRS.replace(loss=call(name, **options), batch=64, steps=2)).history["loss"]
+
+
+def test_batches_carry_tokens_and_their_masks():
+    """With alpha=1 LD-DPO is DPO, and its answers are equally long here anyway: two steps of each are the same."""
+    assert losses_of("ld_dpo", alpha=0.25) == pytest.approx(losses_of("dpo"), abs=1e-6)
+
+
+def test_batches_carry_the_old_policy_which_is_where_the_run_starts():
+    assert losses_of("inpo", eta=0.1, tau=0.02) == pytest.approx(losses_of("ipo", beta=0.1), abs=1e-4)
+
+
+def test_batches_carry_logits_for_those_that_imitate():
+    history = fit(PAIRS.replace(loss=call("dft"), batch=64, steps=40)).history  # its value, -p log p, need not fall
+    assert history["chosen_logps"][-1] > history["chosen_logps"][0] + 1
+
+
+def test_batches_carry_what_the_data_knows_of_its_pairs(monkeypatch):
+    from dataclasses import replace
+
+    from labkit.data import preferences
+
+    plain = preferences.load("grammar")
+    known = replace(plain, factors={"reward_margin": torch.linspace(-1, 2, len(plain)), "row": torch.arange(len(plain))})
+    monkeypatch.setattr(preferences, "load", lambda name, **options: known)
+    losses = losses_of("mm_dpo", weight=0.5)
+    assert losses[0] == pytest.approx(np.log(2), abs=1e-6)
+    assert losses[1] != pytest.approx(losses_of("mm_dpo", weight=0.0)[1], abs=1e-6)
 
 
 def test_an_objective_that_needs_more_than_a_batch_carries_says_so():

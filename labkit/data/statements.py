@@ -133,6 +133,8 @@ def jsonl(
 ) -> PreferencePairs:
     """The pairs of a JSONL file: a `prompt`, `chosen` and `rejected` on each line, as texts or as lists of messages.
 
+    Columns of numbers become `factors`, and `fit` hands them to an objective that asks for them: `reward_margin`, for example.
+
     Args:
         path: the file; its first `n` lines, or all.
         tokenizer: a model that `labkit.models.pretrained.load` knows.
@@ -141,7 +143,7 @@ def jsonl(
     """
     with Path(path).expanduser().open(encoding="utf-8") as file:
         found = list(islice(plain((json.loads(line) for line in file if line.strip()), path), n))
-    return pairs(found, tokenizer, license=license, citation=citation or path)
+    return pairs(found, tokenizer, license=license, citation=citation or path, factors=numbers(found))
 
 
 def hub(
@@ -168,11 +170,12 @@ def hub(
     import datasets
 
     stream = datasets.load_dataset(id, config, split=split, streaming=True)
-    return pairs(list(islice(plain(stream, id), n)), tokenizer, license="see the set's own card", citation=id)
+    found = list(islice(plain(stream, id), n))
+    return pairs(found, tokenizer, license="see the set's own card", citation=id, factors=numbers(found))
 
 
-def plain(found: Iterable[dict[str, Any]], where: str) -> Iterator[dict[str, str]]:
-    """Each row as three texts, whichever of the usual forms it comes in."""
+def plain(found: Iterable[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
+    """Each row as three texts, whichever of the usual forms it comes in, with the numbers that stand beside them."""
     for number, row in enumerate(found):
         lacking = [side for side in ("chosen", "rejected") if not row.get(side)]
         if lacking:
@@ -181,7 +184,14 @@ def plain(found: Iterable[dict[str, Any]], where: str) -> Iterator[dict[str, str
         prompt = spoken(row["prompt"])[1] if row.get("prompt") else chosen[0]
         if not prompt:
             raise ValueError(f"row {number} of {where} has no prompt, and its answers do not hold one")
-        yield {"prompt": prompt, "chosen": chosen[1], "rejected": rejected[1]}
+        beside = {name: x for name, x in row.items() if isinstance(x, (int, float)) and not isinstance(x, bool)}
+        yield {"prompt": prompt, "chosen": chosen[1], "rejected": rejected[1], **beside}
+
+
+def numbers(found: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """The columns of numbers that every row has: rewards, margins, degrees, for the objectives that ask for them by name."""
+    names = [name for name, x in found[0].items() if not isinstance(x, str)] if found else []
+    return {name: torch.tensor([row[name] for row in found]) for name in names if all(name in row for row in found)}
 
 
 def spoken(said: Any) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """A policy's batch: the log-probabilities of both answers now, and where they stood before training, computed once."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,29 @@ def sides(data: Any) -> list[str]:
 
 
 def answers(model: nn.Module, data: Any, index: Tensor) -> dict[str, Tensor]:
-    """Summed log-probabilities and lengths of the answers at these rows, under the names that objectives call them by."""
+    """Log-probabilities, token by token and summed, lengths and masks of the answers at these rows, as objectives call them."""
     tensors: dict[str, Tensor] = {}
     for side in sides(data):
         tokens, mask = getattr(data, side)[index], getattr(data, f"{side}_mask")[index]
-        tensors[f"{side}_logps"] = spoken(model, tokens, mask)
-        tensors[f"{side}_lengths"] = mask.sum(-1)
+        logps = spoken(model, tokens, mask)
+        tensors |= {f"{side}_logps": logps.sum(-1), f"{side}_lengths": mask.sum(-1)}
+        tensors |= {f"{side}_token_logps": logps, f"{side}_mask": mask}
     return tensors
 
 
 def spoken(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
-    """The answers' summed log-probabilities. A policy with a large vocabulary has a shorter way to them than all its logits."""
+    """The answers' log-probabilities `(n, t)`. A policy with a large vocabulary has a shorter way than all its logits."""
     shorter = getattr(model, "token_logps", None)
-    return shorter(tokens, mask).sum(-1) if shorter else preferences.sequence_logps(model(tokens), tokens, mask)
+    return shorter(tokens, mask) if shorter else preferences.token_logps(model(tokens), tokens, mask)
+
+
+def beside(model: nn.Module, data: Any, index: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+    """What else this objective wants and the data can give: its factors (rewards, weights, degrees), or whole logits."""
+    found = {name: rows[index] for name, rows in data.factors.items() if name in wanted and len(rows) == len(data)}
+    if "logits" in wanted:
+        tokens = data.chosen[index]
+        found |= {"logits": model(tokens), "labels": tokens, "mask": data.chosen_mask[index]}
+    return found
 
 
 def blocks(data: Any, index: Tensor) -> tuple[Tensor, ...]:
@@ -62,9 +73,16 @@ def standing(tensors: dict[str, Tensor]) -> dict[str, float]:
 # ------------------------------------------------------------------ the reference
 
 
+def referred(reference: dict[str, Tensor], index: Tensor) -> dict[str, Tensor]:
+    """The reference's rows, token by token and summed; also as the old policy, of methods that go in rounds of one run each."""
+    tokens = {name: logps[index] for name, logps in reference.items()}
+    sums = {name.replace("_token", ""): logps.sum(-1) for name, logps in tokens.items()}
+    return tokens | sums | {name.replace("ref_", "old_"): logps for name, logps in sums.items()}
+
+
 @torch.no_grad()
 def reference(model: nn.Module, name: str, data: Any) -> dict[str, Tensor]:
-    """`ref_chosen_logps` and `ref_rejected_logps` of every pair, from the disk if these weights were asked before.
+    """`ref_chosen_token_logps` and `ref_rejected_token_logps`, from the disk if these weights were asked before.
 
     Args:
         model: the policy at its start.
@@ -81,7 +99,8 @@ def reference(model: nn.Module, name: str, data: Any) -> dict[str, Tensor]:
             model.eval()
             parts = [answers(model, data, rows) for rows in blocks(data, everyone)]
             model.train(was_training)
-            found = {f"ref_{side}_logps": torch.cat([p[f"{side}_logps"] for p in parts]) for side in sides(data)}
+            names = [f"{side}_token_logps" for side in sides(data)]
+            found = {f"ref_{name}": torch.cat([p[name] for p in parts]) for name in names}
             arrays: dict[str, Any] = {column: x.cpu().numpy() for column, x in found.items()}
             write(path, lambda file: np.savez(file, **arrays))
     with np.load(path) as stored:

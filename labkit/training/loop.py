@@ -18,7 +18,7 @@ from labkit.paths import home
 from labkit.progress import bar
 from labkit.registry import ENTRIES, catalog
 from labkit.training.account import Account, Line
-from labkit.training.answers import ROWS, answers, picture, reference, standing
+from labkit.training.answers import ROWS, answers, beside, picture, reference, referred, standing
 from labkit.training.config import Config
 from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
 
@@ -171,9 +171,10 @@ class Trainer:
         return tensors | {"z1": first, "z2": second, "a": first, "b": second, "anchors": first, "positives": second}
 
     def answers(self, index: Tensor) -> dict[str, Tensor]:
-        """The tensors of a policy's batch: both answers' log-probabilities, lengths, and what the reference said of them."""
+        """The tensors of a policy's batch: what it and the reference say of both answers, and what the data knows of them."""
         index = index.to(self.device)
-        return answers(self.model, self.data, index) | {name: logps[index] for name, logps in self.reference.items()}
+        known = answers(self.model, self.data, index) | referred(self.reference, index)
+        return known | beside(self.model, self.data, index, self.entry.checker.parameters)
 
     def asked(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Those tensors that the objective takes; or an error that says which of them a batch does not have."""
