@@ -130,6 +130,15 @@ def test_a_jsonl_file_in_any_of_the_usual_forms(reader, tmp_path):
     assert len(load("jsonl", path=str(path), tokenizer=reader, n=2)) == 2
 
 
+def test_numbers_beside_the_texts_become_factors(reader, tmp_path):
+    row = {"prompt": "Why?", "chosen": "Because.", "rejected": "No.", "source": "me", "good": True}
+    rows = [{**row, "reward_margin": 1.5, "only_here": 1}, {**row, "reward_margin": -0.5}]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = load("jsonl", path=str(path), tokenizer=reader)
+    assert list(found.factors) == ["reward_margin"] and found.factors["reward_margin"].tolist() == [1.5, -0.5]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
