@@ -67,9 +67,10 @@ predict("09-wrong-label", ["logistic", "squared", "hinge", "falling"])
 # %%
 z, starts = torch.linspace(-5, 5, 201, dtype=double), torch.tensor([-4.0, -2.0, 0.0, 2.0, 4.0], dtype=double)
 curves = {name: (f(z, **o).numpy(), link.slope(f, z, **o).numpy()) for name, (f, o) in recipe.LINKS.items()}
-paths = {name: recipe.drift(name, starts, steps=200, lr=0.05).numpy() for name in recipe.LINKS}
+TIME = scaled(200, 50)  # steps, each of 10 / TIME
+paths = {name: recipe.drift(name, starts, steps=TIME, lr=10 / TIME).numpy() for name in recipe.LINKS}
 show(
-    figures.atlas(z.numpy(), curves, paths, 0.05 * np.arange(201)),
+    figures.atlas(z.numpy(), curves, paths, np.linspace(0, 10, TIME + 1)),
     "Eight links, their slopes, and where pairs go. Logistic pushes for ever but less and less; smoothed and squared draw all "
     "pairs to one margin; robust never lets go; the hinge stops at 1; EXO and falling leave a hopeless pair nearly alone.",
 )
@@ -153,7 +154,7 @@ predict(
 )
 
 # %%
-LONG = scaled((200, 400), (100, 200))  # the longest answer, and steps
+LONG = scaled((200, 400), (80, 150))  # the longest answer, and steps
 grown = {name: recipe.lengths_after(name, longest=LONG[0], steps=LONG[1]).numpy() for name in recipe.SCORES}
 show(
     figures.lengths(grown, 5.0),
@@ -190,7 +191,9 @@ panels = {"one certain pair": {}, "four annotators in five": {}}
 for beta in betas:
     for title, noise in zip(panels, (0.0, 0.2), strict=True):
         loss = prefer(0, 1, loss=call("dpo", beta=beta, label_smoothing=noise))
-        path = flow(torch.ones(1, 1, 1, dtype=double), table, loss, train="head", lr=0.2 / beta, steps=int(80 / beta))
+        path = flow(
+            torch.ones(1, 1, 1, dtype=double), table, loss, train="head", lr=0.2 / beta, steps=int(80 / beta)
+        )
         won = (path[..., 0] - path[..., 1])[:, 0, 0]
         panels[title][f"beta = {beta:g}"] = won.numpy(), path[:, 0, 0, 0].exp().numpy()
 short = {name: (x[x < 3], y[x < 3]) for name, (x, y) in panels["one certain pair"].items()}
@@ -342,7 +345,7 @@ ends, lines = {}, {}
 for title, weight in panels.items():
     lines[title] = {}
     for share in (0.1, 0.01, 0.0001):
-        ends[title, share] = path = bandits.unmentioned(share, weight)
+        ends[title, share] = path = bandits.unmentioned(share, weight, steps=scaled(800, 400))
         won = ((path - path[0])[:, 0] - (path - path[0])[:, 1]).numpy()
         lines[title][f"{share:g}"] = won, path[:, 2].exp().numpy()
 show(
@@ -367,7 +370,7 @@ for share in (0.1, 0.01, 0.0001):
     gained = held[-1, 0] - held[0, 0]
     claim(f"with the KL, from {share:g}: the chosen answer moves by less than", gained.abs(), "<", 0.5)
 
-sampled = bandits.unmentioned(0.01, 0.1, draws=64, seed=seed())
+sampled = bandits.unmentioned(0.01, 0.1, draws=64, seed=seed(), steps=scaled(800, 400))
 claim("HyPO, the same KL from 64 draws a step: the third answer stays below", sampled[-1, 2].exp(), "<", 0.2)
 
 # %% [markdown]
