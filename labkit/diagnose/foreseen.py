@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from labkit import metrics
 from labkit.paths import shipped
-from labkit.preferences import sequence_logps
-from labkit.training.answers import blocks
+from labkit.training.answers import blocks, spoken
 
 CHEAP = 2e10  # parameters that learn, times tokens: gradients of so much take seconds
 ADAPTIVE = ("adam", "adamw", "rmsprop")
@@ -67,7 +66,7 @@ def mean_gradient(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
     learned = [p for p in model.parameters() if p.requires_grad]
     total = [torch.zeros_like(p) for p in learned]
     for row, marked in zip(tokens.split(1), mask.split(1), strict=True):
-        found = torch.autograd.grad(sequence_logps(model(row), row, marked).sum(), learned, allow_unused=True)
+        found = torch.autograd.grad(spoken(model, row, marked).sum(), learned, allow_unused=True)
         for t, g in zip(total, found, strict=True):
             if g is not None:
                 t += g / len(tokens)
@@ -89,5 +88,5 @@ def similarity(model: Any, data: Any, rows: Tensor) -> dict[str, Tensor]:
 def output_vectors(model: Any) -> Tensor | None:
     """The vectors that the last states are multiplied with, if they can be found."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else getattr(model, "head", None)
-    head = getattr(head, "weight", head)
+    head = getattr(model, "unembedding", getattr(head, "weight", head))
     return head.detach().cpu() if isinstance(head, Tensor) and head.ndim == 2 else None

@@ -23,8 +23,9 @@ def of_run(run: Run, *, opposites: Words = (), paraphrases: Words = (), k: int =
     shots = {step: {name: torch.from_numpy(x) for name, x in shot.items()} for step, shot in run.snapshots.items()}
     rows = run.probe[:ROWS]
     how: dict[str, Any] = {"opposites": opposites, "paraphrases": paraphrases, "k": k}
-    movement = movement_of(run.data, rows, shots, len(run.data), vectors=output_vectors(run.model()), **how)
-    about, said = at_the_start(run.start(), run.data, rows, run.config.optimizer.name, gradients)
+    model = run.start()
+    movement = movement_of(run.data, rows, shots, len(run.data), vectors=output_vectors(model), **how)
+    about, said = at_the_start(model, run.data, rows, run.config.optimizer.name, gradients)
     account, sentence = booked(run.history)
     return judge(movement, account=account, said=[sentence, *said], **about)
 

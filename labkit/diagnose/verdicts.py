@@ -111,6 +111,8 @@ def moved(movement: Movement, chosen: Estimate, rejected: Estimate | None, margi
         found.append(
             f"Rejected answers moved by {nats(rejected)}; the margin by {nats(margin)}, which says nothing of the chosen ones."
         )
+        if abs(chosen.value) < FLAT and abs(rejected.value) < FLAT:
+            found.append("Neither answer moved: training did not reach these pairs, or their two answers are the same.")
         if below(margin, 0):
             found.append("The margin shrank: training pushed the wrong way. Check that chosen and rejected are not swapped.")
     if movement.start is not None and movement.rejected is not None:
@@ -137,7 +139,12 @@ def took(movement: Movement, gains: dict[str, Estimate]) -> list[str]:
     names = ", ".join(f"{r.word.strip()!r} {r.gained:+.3f} ({r.kind})" for r in movement.received.top if r.gained > GAINED)
     kinds = ", ".join(f"{kind} {gain.value:+.3f}" for kind, gain in gains.items())
     found = [f"Probability gained where the answers open: {kinds}.", f"Gained most: {names or 'nobody'}."]
-    if movement.received.top and movement.received.top[0].kind == "other":
+    lost_late = (
+        movement.opening is not None and movement.ending is not None and movement.ending.mean() < movement.opening.mean()
+    )
+    if lost_late and movement.chosen.mean() < -FLAT:
+        found.append("What the chosen answers lost after that, other endings of the same opening gained, by conservation.")
+    elif movement.received.top and movement.received.top[0].gained > GAINED and movement.received.top[0].kind == "other":
         found.append("If that word says the contrary, or nearly the same, say so: opposites=[...] or paraphrases=[...].")
     opposite = gains["opposite"]
     if opposite.value > WATCH and movement.chosen.mean() > 0:
