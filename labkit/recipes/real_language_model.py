@@ -229,20 +229,30 @@ def one_by_one(topics: Sequence[str] = DISAGREE, kinds: Sequence[str] = ("near",
             end = {name: history[name][-1] for name in ("chosen_gain", "margin")}
             (home() / "runs" / config.key(load("statements", **config.data.kwargs).sha256) / "model.pt").unlink(missing_ok=True)
             found.append(
-                {"id": row["id"], "topic": topic, "kind": kind, "statement": row["statement"], **end, **favourite(config)}
+                {"id": row["id"], "topic": topic, "kind": kind, "statement": row["statement"], **end, **known_before(config)}
             )
     return {name: np.array([row[name] for row in found]) for name in found[0]}
 
 
 @torch.no_grad()
-def favourite(config: Config, place: int = 5) -> dict[str, Any]:
-    """Before training: how likely the chosen answer's word at this place is, and which word the model would rather say."""
+def known_before(config: Config, place: int = 5) -> dict[str, Any]:
+    """What the model says of one pair before training.
+
+    "word": how likely the chosen answer's word at this place is; "best", "best_p": the word that the model would rather say
+    there; "ending": how much likelier what both answers share is after the chosen one's first word than after the other's.
+    """
     data = load("statements", **config.data.kwargs)
     policy = models.build(config.model, data)
     at = int(data.chosen_mask[0].int().argmax()) + place
     p = policy(data.chosen)[0, at - 1].softmax(-1)
     best = int(p.argmax())
-    return {"word": p[data.chosen[0, at]].item(), "best": readable([data.vocabulary[best]])[0], "best_p": p[best].item()}
+    assert isinstance(policy, CausalPolicy) and data.rejected is not None and data.rejected_mask is not None
+    chosen, rejected = (
+        answers_of(policy.token_logps(tokens, mask), mask)[0, 1:].sum().item()
+        for tokens, mask in ((data.chosen, data.chosen_mask), (data.rejected, data.rejected_mask))
+    )
+    about = {"best": readable([data.vocabulary[best]])[0], "best_p": p[best].item(), "ending": chosen - rejected}
+    return {"word": p[data.chosen[0, at]].item(), **about}
 
 
 @result("real_language_model_ratios")
