@@ -49,8 +49,7 @@ print("losses on lists in the catalog:", *(entry.name for entry in labkit.catalo
 #
 # $$\text{InfoNCE} = -\log \frac{e^{s^+/\tau}}{e^{s^+/\tau} + \sum_{j=1}^K e^{s_j/\tau}}
 # \qquad\qquad
-# \text{softmax DPO} = -\log \frac{e^{\beta h_w}}{e^{\beta h_w} + \sum_{j=1}^K e^{\beta h_j}},
-# \qquad h = \log \frac{\pi}{\rho}$$
+# \text{softmax DPO} = -\log \frac{e^{\beta h_w}}{e^{\beta h_w} + \sum_{j=1}^K e^{\beta h_j}}$$
 #
 # | embeddings | policies |
 # |---|---|

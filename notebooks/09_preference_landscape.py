@@ -191,9 +191,7 @@ panels = {"one certain pair": {}, "four annotators in five": {}}
 for beta in betas:
     for title, noise in zip(panels, (0.0, 0.2), strict=True):
         loss = prefer(0, 1, loss=call("dpo", beta=beta, label_smoothing=noise))
-        path = flow(
-            torch.ones(1, 1, 1, dtype=double), table, loss, train="head", lr=0.2 / beta, steps=int(80 / beta)
-        )
+        path = flow(torch.ones(1, 1, 1, dtype=double), table, loss, train="head", lr=0.2 / beta, steps=int(80 / beta))
         won = (path[..., 0] - path[..., 1])[:, 0, 0]
         panels[title][f"beta = {beta:g}"] = won.numpy(), path[:, 0, 0, 0].exp().numpy()
 short = {name: (x[x < 3], y[x < 3]) for name, (x, y) in panels["one certain pair"].items()}
@@ -328,8 +326,8 @@ for beta in (0.1, 0.5):
 
 # %% [markdown]
 # They are one policy; that is the theorem on which DPO rests. So the whole difference above is data: which pairs, from whom,
-# with what labels. Ivison et al. (2024) compared DPO and PPO on real models, and found the same order of importance: first the
-# preference data, then the algorithm.
+# with what labels. Ivison et al. (2024) compared DPO and PPO on real models and found the preference data to matter most, then
+# the algorithm, with PPO ahead.
 #
 # ## 5. The answer that no pair mentions
 #

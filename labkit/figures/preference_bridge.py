@@ -130,6 +130,7 @@ def chance_lines(numbers: np.ndarray, rows: Mapping[str, np.ndarray]) -> "Figure
         textcoords="offset points",
         va="center",
         color=theme.MUTED,
+        path_effects=halo(),
     )
     ends = []
     for k, values in enumerate(rows.values()):

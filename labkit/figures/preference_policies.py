@@ -33,7 +33,7 @@ def arms(reference: np.ndarray, reward: np.ndarray, policies: Mapping[str, np.nd
         ax.fill_between(x, reward, color=theme.GRID, linewidth=0)
         ax.fill_between(x, p / p.max(), color=hue(k), alpha=0.8, linewidth=0, step="mid")
         ax.plot(x, reference / reference.max(), color=theme.INK, linewidth=1.3, linestyle="--")
-        ax.set(yticks=[], ylim=(0, 1.1), xlim=(0, len(x) * 1.34))
+        ax.set(yticks=[], ylim=(0, 1.1), xlim=(0, len(x) * 1.42))
         ax.spines["left"].set_visible(False)
         ax.text(len(x) + 1, 0.72, name, color=hue(k), fontweight="bold", va="center")
         ax.text(len(x) + 1, 0.28, f"reward {float(p @ reward):.2f}", va="center")
