@@ -57,24 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
     command("doctor", doctor, "is everything here that the lessons need?")
 
-    sub = command("dpo-doctor", dpo_doctor, "why did the chosen answers fall? two checkpoints and the pairs between them")
-    sub.add_argument("--before", required=True, metavar="REF", help="the model before: a Hugging Face folder or id")
-    sub.add_argument("--after", required=True, metavar="CKPT", help="the model after preference training")
-    sub.add_argument(
-        "--pairs", required=True, type=Path, metavar="FILE", help="id, prompt, chosen, rejected: .jsonl, .csv, .parquet"
-    )
-    sub.add_argument(
-        "--opposites", nargs="+", default=[], metavar="WORD", help="words that say the contrary of the chosen answers"
-    )
-    sub.add_argument("--paraphrases", nargs="+", default=[], metavar="WORD", help="words that say nearly the same")
-    sub.add_argument(
-        "--limit", type=int, default=256, metavar="N", help="compare a sample of so many pairs (default: %(default)s)"
-    )
-    sub.add_argument(
-        "--max-length", type=int, default=1024, metavar="TOKENS", help="longer records are cut (default: %(default)s)"
-    )
-    sub.add_argument("--gradients", action="store_true", help="entanglement of every pair, also where that takes long")
-    sub.add_argument("--output", type=Path, default=Path("build/dpo-doctor"), metavar="FOLDER", help="default: %(default)s")
+    doctor_parser(command("dpo-doctor", dpo_doctor, "why did the chosen answers fall? from two checkpoints, or from logs"))
 
     sub = command("catalog", catalog, "every objective and meter, with its paper")
     sub.add_argument("--json", action="store_true", help="everything that is known, as JSON")
@@ -93,6 +76,24 @@ def parser() -> argparse.ArgumentParser:
 
     train_parser(command("train", train, "train one model, or find it where it was trained before"))
     return top
+
+
+def doctor_parser(sub: argparse.ArgumentParser) -> None:
+    sub.epilog = "Example: labkit dpo-doctor --before REF --after CKPT --pairs pairs.jsonl, or --logs trainer_state.json"
+    sub.add_argument("--before", metavar="REF", help="the model before: a Hugging Face folder or id")
+    sub.add_argument("--after", metavar="CKPT", help="the model after preference training")
+    sub.add_argument("--pairs", type=Path, metavar="FILE", help="id, prompt, chosen, rejected: .jsonl, .csv or .parquet")
+    sub.add_argument("--opposites", nargs="+", default=[], metavar="WORD", help="what says the contrary of the chosen answers")
+    sub.add_argument("--paraphrases", nargs="+", default=[], metavar="WORD", help="what says nearly the same")
+    sub.add_argument(
+        "--limit", type=int, default=256, metavar="N", help="compare a sample of so many pairs (default: %(default)s)"
+    )
+    sub.add_argument("--max-length", type=int, default=1024, metavar="TOKENS", help="cut longer records (default: %(default)s)")
+    sub.add_argument("--gradients", action="store_true", help="entanglement of every pair, also where that takes long")
+    sub.add_argument("--output", type=Path, default=Path("build/dpo-doctor"), metavar="FOLDER", help="default: %(default)s")
+    sub.add_argument("--logs", metavar="FILE", help="without checkpoints: trainer_state.json, a table, a callback's folder")
+    sub.add_argument("--beta", type=float, help="of the run whose logs these are")
+    sub.add_argument("--loss-type", metavar="NAME", help="TRL's name of its loss")
 
 
 def train_parser(sub: argparse.ArgumentParser) -> None:
@@ -154,6 +155,14 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 def dpo_doctor(arguments: argparse.Namespace) -> int:
+    if arguments.logs is not None:
+        from labkit.diagnose import diagnose
+
+        print(diagnose(arguments.logs, beta=arguments.beta, loss_type=arguments.loss_type))
+        return 0
+    missing = [name for name in ("before", "after", "pairs") if getattr(arguments, name) is None]
+    if missing:
+        raise ValueError(f"give --{', --'.join(missing)}; or --logs, of a run without checkpoints")
     from labkit.diagnose.checkpoints import examine, report
 
     names = ("opposites", "paraphrases", "limit", "max_length")

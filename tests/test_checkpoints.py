@@ -123,6 +123,16 @@ def test_what_the_command_cannot_read(folders, capsys, change, code, said):
     assert said in capsys.readouterr().err
 
 
+def test_logs_alone(tmp_path, capsys):
+    rows = [{"step": i, "rewards/chosen": -0.01 * i} for i in range(50)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
+    assert cli.main(["dpo-doctor", "--logs", str(tmp_path / "trainer_state.json"), "--beta", "0.1"]) == 0
+    said = capsys.readouterr().out
+    assert "L0: means" in said and "Verdict: fell" in said and "nats" in said
+    assert cli.main(["dpo-doctor", "--before", "x"]) == 2
+    assert "give --after, --pairs; or --logs" in capsys.readouterr().err
+
+
 def test_adapters_must_be_merged(folders, tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ValueError, match="merge it into its model first"):
