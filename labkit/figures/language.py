@@ -57,27 +57,3 @@ def prompts(
     ax.set(xlabel=xlabel, ylabel="change of log π(chosen), nats")
     ax.legend(loc="best")
     return figure
-
-
-@theme.styled
-def ledger(panels: Mapping[str, Mapping[str, np.ndarray]]) -> "Figure":
-    """An account of the chosen answers, step by step: what pushed them up, what pulled them down, their sum, and the truth.
-
-    Args:
-        panels: title -> "own", "entangled", "total", "true": sums since the start, `(steps + 1,)`.
-    """
-    looks = {
-        "own": ("its own push", theme.BLUE, "-"),
-        "entangled": ("the push on the rejected", theme.VERMILION, "-"),
-        "total": ("both together", theme.INK, "-"),
-        "true": ("what really happened", theme.INK, ":"),
-    }
-    figure, axes = theme.canvas(len(panels), width=6.0 * len(panels), height=4.4, squeeze=False)
-    for (title, lines), ax in zip(panels.items(), axes[0], strict=True):
-        ax.axhline(0, color=theme.INK, linewidth=1)
-        for name, (label, color, style) in looks.items():
-            ax.plot(lines[name], style, color=color, label=label)
-        ax.set(title=title, xlabel="step")
-    axes[0, 0].set_ylabel("change of log π(chosen), nats")
-    axes[0, 0].legend(loc="best")
-    return figure
