@@ -717,5 +717,6 @@ for o in recipe.OPTIMIZERS:
 # - Compare filters with no filter and with a filter by lot, at equal margin. Here none of them helps.
 # - A falling chosen answer is not harm by itself. To near-paraphrases: no matter. To its opposite: that is the story of Yes.
 #
-# **Next:** measure it in your own run: `labkit.metrics.displacement` on 64 fixed pairs, before and after, and
-# `labkit.metrics.receivers` on those that fell.
+# **Next:** [04a](04a_bridge.ipynb), where DPO meets the losses of lessons 01 to 03; or your own run: `labkit.diagnose(run)` says
+# in words what its numbers allow to be said, and what to log. `labkit.metrics.displacement` on 64 fixed pairs, before and
+# after, and `labkit.metrics.receivers` on those that fell, are where to begin.

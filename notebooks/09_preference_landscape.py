@@ -98,7 +98,7 @@ claim("robust never lets go: far out it still pushes", push("robust (rDPO)", 30.
 # - **Ever onward**: logistic, robust, DiscoPOP. No margin is wide enough; only the learning rate or the clock stops them.
 # - **This far**: smoothed, squared, hinge. There is a margin at which a pair is left alone, or pushed *back*.
 # - **Lost causes are left**: EXO and falling. A pair that is ranked wrongly with confidence is taken for a wrong label. The
-#   price is in the bottom row: a hard pair that is labelled *rightly* is not learned either.
+#   price is in the bottom row: a hard pair that is labelled *rightly* is learned late (EXO) or hardly at all (falling).
 #
 # A link decides how hard each pair is pushed and when it is left. It cannot decide *which of the two answers* moves: that is
 # lesson [04](04_likelihood_displacement.ipynb).
@@ -245,7 +245,7 @@ scores = {name: (bandits.kl(path, reference).numpy(), (path.exp() @ reward).nump
 print("pairs:", len(better), " arms seen:", int(seen.sum()), " best arm seen:", int(seen.nonzero().max()))
 print("rewards asked for: offline", 2 * len(better), " on-policy with 200 draws a step", 200 * STEPS)
 
-# %%
+# %% tags=["cover"]
 tilts = [bandits.tilted(reference, reward, b) for b in np.geomspace(0.0002, 100, 500)]
 best = np.array([[bandits.kl(p, reference), p.exp() @ reward] for p in tilts]).T
 show(

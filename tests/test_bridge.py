@@ -14,8 +14,10 @@ from labkit.explorers import bridge as explorer
 from labkit.explorers.bridge import MANY, SIDES, STRENGTHS, Bridge, digits, policy, scores
 from labkit.explorers.changes import leaves
 from labkit.explorers.core import jsonable
+from labkit.explorers.view import Live
 from labkit.figures import preference_bridge
 from labkit.recipes import bridge as recipe
+from labkit.tour import walk
 
 DOUBLE = torch.float64
 
@@ -171,6 +173,23 @@ def test_bad_arguments_are_named(wrong):
 
 def test_it_opens_where_it_is_told():
     assert explorer(k=2, strength=0.5).start == dataclasses.replace(Bridge(), k=2, strength=0.5)
+
+
+def test_the_live_view_follows_the_slider(made):
+    live = Live(made)
+    live.controls["k"].value = 1
+    assert live.state == Bridge(1) and "this is DPO" in live.line.value
+    live.controls["strength"].value = 4.0
+    expected = made.drawn(Bridge(1, 4.0))
+    assert np.allclose(live.figure.data[0].y, expected["data"][0]["y"])
+    assert [a.text for a in live.figure.layout.annotations] == [a["text"] for a in expected["layout"]["annotations"]]
+
+
+def test_a_lesson_between_two_numbers_is_found_in_its_place():
+    names = [script.stem for script in walk.lessons()]
+    at = names.index("04a_bridge")
+    assert names[at - 1] == "04_likelihood_displacement" and names[at + 1] == "09_preference_landscape"
+    assert [script.stem for script in walk.lessons(["04a"])] == ["04a_bridge"]
 
 
 # ---------------------------------------------------------------- figures
