@@ -32,6 +32,8 @@ EXACT = [
 def test_three_answers(train, geometry, verdict):
     told = diagnose(fit(exact(train, geometry=geometry).replace(account=True), progress=False))
     assert (told.level, told.verdict, told.n) == ("L3", verdict, 1)
+    hardest = 0.685 if geometry == "aligned" else 0.69  # Never starts ahead of No by 0.16 nats, or by nothing
+    assert f"needs a DPO loss below {hardest:.2g}" in str(told)
     assert told.fell == verdict.startswith("fell") == (told.chosen.value < 0)
     assert (told.ratio > 1) == (told.account["own"] + told.account["entangled"] < 0) == told.fell
     assert told.account["total"] == pytest.approx(told.account["true"], abs=0.05)
@@ -68,6 +70,8 @@ def test_the_small_language(seed):
     assert fell.verdict.endswith("opposite gained") == (fell.opening < fell.ending)
     assert fell.ratio < 1 and "a poor guide" in str(fell)  # plain gradient descent would not have displaced
     assert "all pairs of the run" in str(fell)
+    assert len(fell.curves["top_k_mass"]) == len(fell.curves["step"]) and fell.curves["top_k_entropy"][0] > 0
+    assert "ten likeliest openings" in str(fell)
 
 
 def test_what_a_run_must_be():

@@ -40,6 +40,7 @@ class Movement:
 
     chosen, rejected: `(n,)`, after minus before.
     start: the two log-probabilities before, if they are known.
+    beta: of the loss, if it is DPO's.
     opening, ending: of the chosen answer's change, what happened up to the first token that the rejected answer does not share,
         and after it.
     received: who gained at the opening.
@@ -55,6 +56,7 @@ class Movement:
     ending: Tensor | None = None
     received: Opening | None = None
     population: int | None = None
+    beta: float | None = None
     curves: dict[str, list] = field(default_factory=dict)
     ids: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()

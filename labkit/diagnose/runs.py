@@ -1,5 +1,6 @@
 """A run of labkit: its snapshots, its models, its history."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ def of_run(run: Run, *, opposites: Words = (), paraphrases: Words = (), k: int =
     how: dict[str, Any] = {"opposites": opposites, "paraphrases": paraphrases, "k": k}
     model = run.start()
     movement = movement_of(run.data, rows, shots, len(run.data), vectors=output_vectors(model), **how)
+    if run.entry.name == "dpo":
+        movement = replace(movement, beta=run.config.loss.kwargs.get("beta", 0.1))
     about, said = at_the_start(model, run.data, rows, run.config.optimizer.name, gradients)
     account, sentence = booked(run.history)
     return judge(movement, account=account, said=[sentence, *said], **about)

@@ -65,7 +65,7 @@ def scores(
     with torch.no_grad():
         parts = [answers(policy, data, block) for block in blocks(data, rows)]
     whole = {name: torch.cat([p[name] for p in parts]) for name in parts[0]}
-    columns["length_gap"] = (whole["chosen_lengths"] - whole["rejected_lengths"]).tolist()
+    columns["length_gap"] = metrics.length_gap(whole["chosen_lengths"], whole["rejected_lengths"]).tolist()
     columns |= {f"{side}_logp": whole[f"{side}_logps"].double().tolist() for side in ("chosen", "rejected")}
     policy.train(was_training)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -53,8 +53,8 @@ def movement_of(data: Any, rows: Tensor, shots: dict[int, Shot], population: int
         ending=closed,
         received=found[-1],
         population=population,
-        curves=curves(steps, sums, found),
-        notes=later(data, rows, start, end, fork),
+        curves=curves(steps, sums, found) | spread([shots[step]["first"] for step in steps]),
+        notes=(*dispersed(start["first"], end["first"]), *later(data, rows, start, end, fork)),
     )
 
 
@@ -69,6 +69,19 @@ def curves(steps: list[int], sums: dict[str, list[Tensor]], found: list[Opening]
     for kind in KINDS:
         made[f"gained_{kind}"] = [o.kinds[kind].mean().item() for o in found]
     return made
+
+
+def spread(first: list[Tensor]) -> dict[str, list]:
+    """By step: how much the ten likeliest openings hold, and the entropy among them."""
+    meters = {"top_k_mass": metrics.top_k_mass, "top_k_entropy": metrics.top_k_entropy}
+    return {name: [meter(logps.float()).mean().item() for logps in first] for name, meter in meters.items()}
+
+
+def dispersed(before: Tensor, after: Tensor) -> tuple[str, ...]:
+    """Whether the likeliest openings lost probability to all the others, or narrowed among themselves."""
+    told = spread([before, after])
+    mass, entropy = (" to ".join(f"{x:.2f}" for x in told[name]) for name in ("top_k_mass", "top_k_entropy"))
+    return (f"The ten likeliest openings went from {mass} of the probability; the entropy among them from {entropy} nats.",)
 
 
 def later(data: Any, rows: Tensor, start: Shot, end: Shot, fork: Tensor) -> tuple[str, ...]:

@@ -129,7 +129,11 @@ def ranked(movement: Movement) -> str:
     before, after = (float(metrics.ranking_accuracy(a, b)) for a, b in ((w, lo), (w + movement.chosen, lo + movement.rejected)))
     grew = (movement.chosen > movement.rejected).double().mean().item()
     shares = f"{before:.0%} of the pairs before, {after:.0%} after"
-    return f"The chosen answer is the likelier one in {shares}; the margin grew in {grew:.0%}."
+    told = f"The chosen answer is the likelier one in {shares}; the margin grew in {grew:.0%}."
+    if movement.beta is not None and before < 1:
+        hardest = metrics.ranking_difficulty(w, lo, beta=movement.beta).min().item()
+        told += f" The hardest pair needs a DPO loss below {hardest:.2g} for that; at the start it is 0.69."
+    return told
 
 
 def took(movement: Movement, gains: dict[str, Estimate]) -> list[str]:

@@ -6,7 +6,7 @@ from labkit.metrics.hardness import hardness, push_share
 from labkit.metrics.interval import Estimate, interval
 from labkit.metrics.mass import gradient_imbalance, three_parts, top_k_entropy, top_k_mass
 from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers, sign_entanglement
-from labkit.metrics.pairs import edit_distance, token_attribution
+from labkit.metrics.pairs import edit_distance, length_gap, token_attribution
 from labkit.metrics.probes import clustering_accuracy, clustering_nmi, few_label_probe, few_labels, knn_accuracy, linear_probe
 from labkit.metrics.spectrum import effective_rank, rank_me, singular_spectrum
 
@@ -28,6 +28,7 @@ __all__ = [
     "implicit_accuracy",
     "interval",
     "knn_accuracy",
+    "length_gap",
     "linear_probe",
     "mean_norm",
     "modality_gap",

@@ -63,6 +63,19 @@ def levenshtein(a: list[int], b: list[int]) -> int:
     return above[-1]
 
 
+Lengths = Float[Tensor, "n"] | Int[Tensor, "n"]
+
+
+@checked(sizes={"n": 1})
+def length_gap(chosen_lengths: Lengths, rejected_lengths: Lengths) -> Lengths:
+    """How many tokens the chosen answers are longer by: summed log-probabilities compare answers of one length only.
+
+    >>> length_gap(torch.tensor([5, 3]), torch.tensor([3, 7]))
+    tensor([ 2, -4])
+    """
+    return chosen_lengths - rejected_lengths
+
+
 class Attribution(NamedTuple):
     """Nats that each token adds to the margin; all of them together are the margin."""
 
