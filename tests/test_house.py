@@ -78,6 +78,12 @@ def test_files_are_read_in_one_sitting():
                 assert body <= 60, f"{file.name}: {node.name} has {body} lines"
 
 
+def test_the_version_is_one():
+    """It is part of every run's name: numbers of an older version are not taken for those of a newer one."""
+    written = (HOUSE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{labkit.__version__}"\n' in written
+
+
 def test_importing_labkit_loads_no_heavy_library():
     code = (
         "import sys, labkit; heavy = {'torch', 'plotly', 'matplotlib', 'umap', 'ipywidgets', 'sklearn', 'pandas'};"

@@ -109,7 +109,8 @@ def reference(model: nn.Module, name: str, data: Any) -> dict[str, Tensor]:
 
 def fingerprint(model: nn.Module, name: str, data: Any) -> str:
     """A hash of starting weights and data; of the kind of device too, because a GPU rounds otherwise."""
-    digest = hashlib.sha256(f"labkit {labkit.__version__}; {name}; {data.sha256}; {data.chosen.device.type}".encode())
+    of = f"labkit {labkit.__version__}; by token; {name}; {data.sha256}; {data.chosen.device.type}"
+    digest = hashlib.sha256(of.encode())
     for key, value in model.state_dict().items():
         digest.update(f"{key}{value.dtype}{tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
