@@ -201,7 +201,10 @@ claim("the term of the softmax layer is never negative", told["head"].min(), ">=
 
 # %%
 swarm = recipe.geometry(60, jitter=0.2, seed=seed())
-tracks = {recipe.EXACT[train]: flow(*swarm, prefer(), train=train)[:, :, 0].exp().numpy() for train in recipe.EXACT}
+STEPS = scaled(400, 200)
+tracks = {
+    recipe.EXACT[train]: flow(*swarm, prefer(), train=train, steps=STEPS)[:, :, 0].exp().numpy() for train in recipe.EXACT
+}
 show(
     drawn.triangles(tracks),
     "Two triangles with corners Yes, No and Never. Features: most paths run to Yes, away from No. Softmax layer: all paths run "
@@ -212,7 +215,9 @@ show(
 fell = {}
 for noise in (0.05, 0.2, 0.5):
     for train in recipe.EXACT:
-        path = flow(*recipe.geometry(scaled(500, 200), jitter=noise, seed=seed()), prefer(), train=train)[:, :, 0, NO]
+        path = flow(*recipe.geometry(scaled(500, 200), jitter=noise, seed=seed()), prefer(), train=train, steps=STEPS)[
+            :, :, 0, NO
+        ]
         fell[train, noise] = (path[-1] < path[0]).double().mean().item()
         if train == "head":
             claim(f"noise {noise}, softmax layer: it rises at every step of each", path.diff(dim=0).min(), ">", 0, kind="exact")
@@ -717,6 +722,6 @@ for o in recipe.OPTIMIZERS:
 # - Compare filters with no filter and with a filter by lot, at equal margin. Here none of them helps.
 # - A falling chosen answer is not harm by itself. To near-paraphrases: no matter. To its opposite: that is the story of Yes.
 #
-# **Next:** [04a](04a_bridge.ipynb), where DPO meets the losses of lessons 01 to 03; or your own run: `labkit.diagnose(run)` says
-# in words what its numbers allow to be said, and what to log. `labkit.metrics.displacement` on 64 fixed pairs, before and
+# **Next:** [04a](04a_bridge.ipynb), where DPO meets the losses of lessons 01 to 03; or your own run: `labkit.diagnose(run)`
+# says in words what its numbers allow to be said, and what to log. `labkit.metrics.displacement` on 64 fixed pairs, before and
 # after, and `labkit.metrics.receivers` on those that fell, are where to begin.
