@@ -38,13 +38,14 @@ RANGES = {
     "iterations": "[1, inf)",
 }
 # The same for every argument whose name ends so. No sum of rounded log-probabilities is held to 0 more exactly than SLACK.
-ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)", "errors": "[0, inf)"}
+ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)", "errors": "[0, inf)", "mask": "[0, 1]"}
 SLACK = 1e-3
 HINTS = {
     "temperature": "0.07 to 0.5 is usual",
     "beta": "0.01 to 0.5 is usual with a reference",
     "label_smoothing": "above one half the labels would be wrong more often than right: swap them instead",
     "lengths": "count the response tokens",
+    "mask": "True or 1 marks, False or 0 does not; -100 and the like belong into labels",
     "logps": "a log-probability is never positive: were probabilities, ratios or rewards passed?",
 }
 # The arguments whose direction alone matters: they are L2-normalised inside, so a row of zeros has no meaning.
@@ -52,7 +53,7 @@ DIRECTIONS = {"z", "z1", "z2", "a", "b", "views", "anchors", "positives", "negat
 
 
 class Interval:
-    """`Interval("[0, 0.5)")` holds 0 and 0.49 but not 0.5; prints as people say it."""
+    """`Interval("[0, 0.5)")` holds 0 and 0.49 but not 0.5; prints as people say it. `"[-inf, inf)"` holds -inf, too."""
 
     def __init__(self, text: str, slack: float = 0.0):
         low, high = text[1:-1].split(",")
@@ -84,6 +85,7 @@ class Parameter:
         self.shapes = [o for o in self.options if isinstance(o, type) and issubclass(o, AbstractArray) and o.dims]
         self.is_tensor = bool(self.shapes)
         self.is_number = not self.is_tensor and any(o in (int, float) for o in self.options)
+        self.is_switch = bool in self.options
         self.words = next((typing.get_args(o) for o in self.options if typing.get_origin(o) is Literal), ())
         ending = next((e for e in ENDINGS if self.name.endswith(e)), "")
         interval = interval or RANGES.get(self.name) or ENDINGS.get(ending)
@@ -110,19 +112,19 @@ class Parameter:
             raise TypeError(f"{name} must hold integers, got {value.dtype}; try {name}.long()")
         if not any(len(s.dims) == value.ndim for s in self.shapes):
             raise ValueError(f"{name} must have shape {self.expected}, got {tuple(value.shape)}")
-        if value.numel() == 0:
-            raise ValueError(f"{name} is empty: its shape is {tuple(value.shape)}, expected {self.expected} with nothing 0")
         return value
 
     def numbers(self, value: Tensor) -> Tensor:
         """The tensor, upcast if it is in half precision; or an error that says which numbers it may not hold."""
         if value.is_floating_point():
             bad = int((~torch.isfinite(value)).sum())
+            if bad and self.interval and self.interval.holds(-math.inf):
+                bad -= int(torch.isneginf(value).sum())
             if bad:
                 raise ValueError(f"{self.name} holds {bad} NaN or infinite value{'s' * (bad > 1)} of {value.numel()}")
             if value.dtype in (torch.float16, torch.bfloat16):
                 value = value.float()
-        if self.interval:
+        if self.interval and value.numel():
             self.within(value)
         return value
 
@@ -132,9 +134,11 @@ class Parameter:
         if isinstance(value, bool) or not (scalar or isinstance(value, (int, float))):
             what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise TypeError(f"{self.name} must be a number, got {what}")
-        if float not in self.options and not isinstance(value, int):
-            raise TypeError(f"{self.name} must be a whole number, got {value}")
         plain = value.item() if scalar else value  # a learned temperature carries a gradient; float() would warn
+        if float not in self.options:
+            if isinstance(plain, bool) or not isinstance(plain, int):
+                raise TypeError(f"{self.name} must be a whole number, got {plain}")
+            value = plain
         if not math.isfinite(plain):
             raise ValueError(f"{self.name} must be finite, got {plain}")
         if self.interval:
@@ -147,6 +151,11 @@ class Parameter:
             if not self.interval.holds(extreme):
                 hint = f"; {self.hint}" if self.hint else ""
                 raise ValueError(f"{self.name} must be {self.interval}, got {extreme:g}{hint}")
+
+    def switch(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError(f"{self.name} must be True or False, got {value!r}")
+        return value
 
     def word(self, value: Any) -> Any:
         if value not in self.words:
@@ -172,9 +181,11 @@ class Checker:
             if value is None and p.optional:
                 continue
             if p.is_tensor:
-                tensors[name] = p.tensor(value)
+                tensors[name] = self.filled(p, p.tensor(value))
             elif p.is_number:
                 bound.arguments[name] = p.number(value)
+            elif p.is_switch:
+                bound.arguments[name] = p.switch(value)
             elif p.words:
                 bound.arguments[name] = p.word(value)
         self.agree(tensors)  # as they came: before half precision becomes single, and before a value is looked at
@@ -183,6 +194,13 @@ class Checker:
             if name in self.directions and (value.detach().abs().amax(-1) == 0).any():
                 raise ValueError(f"{name} has a row of zeros, which has no direction to compare")
         return bound
+
+    def filled(self, p: Parameter, value: Tensor) -> Tensor:
+        """The tensor, if no axis is 0 but one whose letter may be."""
+        letters = next(s for s in p.shapes if len(s.dims) == value.ndim).dim_str.split()
+        if any(size == 0 and self.sizes.get(letter, 1) for letter, size in zip(letters, value.shape, strict=True)):
+            raise ValueError(f"{p.name} is empty: its shape is {tuple(value.shape)}, expected {p.expected} with nothing 0")
+        return value
 
     def agree(self, tensors: dict[str, Tensor]) -> None:
         """Equal sizes for equal letters, enough rows, one device, one precision."""
@@ -204,6 +222,9 @@ class Checker:
                 raise ValueError(
                     f"{name} needs {letter} >= {least}, got {letter} = {size}: its shape is {tuple(tensors[name].shape)}"
                 )
+        optional = {letter: name for letter, (_, name) in sizes.items() if self.sizes.get(letter) == 0}
+        if optional and not any(sizes[letter][0] for letter in optional):
+            raise ValueError(f"{' and '.join(optional.values())} are empty: nothing is left to compare")
         reference: dict[str, tuple[Any, str]] = {}
         for name, value in tensors.items():
             device, first = reference.setdefault("device", (value.device, name))

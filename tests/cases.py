@@ -183,7 +183,7 @@ def wrong(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any]]]:
             for what, bad in (("NaN", float("nan")), ("infinity", float("inf"))):
                 yield what, name, {**given, name: torch.where(torch.arange(len(x)).view(-1, *[1] * (x.ndim - 1)) == 1, bad, x)}
         for what, value in outside(parameters[name].interval):
-            yield what, name, {**given, name: torch.full_like(x, value)}
+            yield what, name, {**given, name: torch.full_like(x.long() if name.endswith("mask") else x, value)}
         if name in entry.checker.directions:
             yield "a row of zeros", name, {**given, name: torch.cat([x[:1] * 0, x[1:]])}
         if any(set(letters(entry, n)) & set(letters(entry, name)) for n in given if n != name):
@@ -202,6 +202,8 @@ def wrong(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield "not a number", name, {**given, name: float("nan")}
             for what, value in outside(p.interval):
                 yield what, name, {**given, name: value if float in p.options else int(value)}
+        elif p.is_switch:
+            yield "a word", name, {**given, name: "no"}
         elif p.words:
             yield "an unknown word", name, {**given, name: "average"}
     yield "an unknown argument", "tau", {**given, "tau_of_mine": 1.0}
