@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit.checks import Interval
+
 
 class Ratios(NamedTuple):
     """`log pi / ref` of both answers: the only thing the DPO family looks at."""
@@ -28,6 +30,18 @@ def ratios(chosen_logps: Tensor, rejected_logps: Tensor, ref_chosen_logps: Tenso
     return Ratios(chosen_logps - ref_chosen_logps, rejected_logps - ref_rejected_logps)
 
 
+def capped(exponent: Tensor, factors: int = 1) -> Tensor:
+    """Cut off before its exponential overflows, at 80 (at 700 in float64); earlier, where that is one of several factors."""
+    return exponent.clamp(max=(700 if exponent.dtype == torch.float64 else 80) / factors)
+
+
+def hold(smoothing: float | Tensor, interval: str) -> None:
+    """Refuses shares of flipped labels that a link has no value for: `checks` sees only what objectives are given."""
+    for extreme in torch.as_tensor(smoothing).detach().aminmax():
+        if not Interval(interval).holds(extreme.item()):
+            raise ValueError(f"smoothing must be {Interval(interval)}, got {extreme.item():g}")
+
+
 def logistic(z: Tensor, smoothing: float | Tensor = 0.0) -> Tensor:
     """`-log sigmoid(z)`; with smoothing, a share of the labels is taken the other way round. Slope `s - 1 + smoothing`."""
     if isinstance(smoothing, (int, float)) and smoothing == 0:
@@ -40,6 +54,7 @@ def robust(z: Tensor, smoothing: float | Tensor = 0.1) -> Tensor:
 
     Slope `s - 1 - smoothing / (1 - 2 smoothing)`: a settled pair is still pushed.
     """
+    hold(smoothing, "[0, 0.5)")
     return ((1 - smoothing) * logistic(z) - smoothing * logistic(-z)) / (1 - 2 * smoothing)
 
 
@@ -58,9 +73,10 @@ def exo(z: Tensor, smoothing: float | Tensor = 1e-3) -> Tensor:
 
     Slope `s (1 - s) (z - log((1 - smoothing) / smoothing))`: hopeless pairs are let go, too.
     """
-    share = torch.as_tensor(smoothing, dtype=z.dtype, device=z.device)
-    right = torch.sigmoid(z) * (F.logsigmoid(z) - torch.log1p(-share))
-    return right + torch.sigmoid(-z) * (F.logsigmoid(-z) - share.log())
+    hold(smoothing, "(0, 1)")
+    flipped = torch.as_tensor(smoothing, dtype=z.dtype, device=z.device)
+    right = torch.sigmoid(z) * (F.logsigmoid(z) - torch.log1p(-flipped))
+    return right + torch.sigmoid(-z) * (F.logsigmoid(-z) - flipped.log())
 
 
 def discopop(z: Tensor, tau: float | Tensor = 0.05) -> Tensor:
@@ -79,6 +95,7 @@ def falling(z: Tensor) -> Tensor:
 
 def log_odds(logp: Tensor) -> Tensor:
     """`log p / (1 - p)` from log p < 0, exact near both ends. Slope `1 / (1 - p)`."""
+    logp = logp.clamp(max=-torch.finfo(logp.dtype).tiny)  # a mean over tokens can round to 0
     return logp - torch.log(-torch.expm1(logp))
 
 
@@ -89,14 +106,14 @@ def score(h: Tensor, divergence: Divergence = "reverse_kl", alpha: float | Tenso
     """`f'(e^h)`: the reward of a log-ratio when this f-divergence holds the policy to its reference. All are 0 at `h = 0`.
 
     reverse_kl `h`, forward_kl `1 - e^-h`, js `log 2 + log sigmoid(h)`, alpha `(e^((alpha - 1) h) - 1) / (alpha - 1)`, which is
-    reverse_kl at alpha 1 and forward_kl at 0. Exponents are cut off before they overflow, at 80 (at 700 in float64).
+    reverse_kl at alpha 1 and forward_kl at 0. Exponents are `capped`.
     """
     if divergence == "js":
         return math.log(2) + F.logsigmoid(h)
     power = {"reverse_kl": 1.0, "forward_kl": 0.0, "alpha": alpha}[divergence] - 1
     if power == 0:
         return h
-    return torch.expm1((power * h).clamp(max=700 if h.dtype == torch.float64 else 80)) / power
+    return torch.expm1(capped(power * h)) / power
 
 
 def slope(link: Callable[..., Tensor], z: Float[Tensor, "n"], **options: float) -> Float[Tensor, "n"]:

@@ -326,7 +326,7 @@ def test_half_precision_is_computed_in_single():
         (lambda x, y, m: (x, y, m | True), r"labels at marked positions must be in \[0, 9\), got 0 to 99"),
         (lambda x, y, m: (x[:, :-1], y, m), r"labels has t = 5, but logits has t = 4"),
         (lambda x, y, m: (x[:, :1], y[:, :1], m[:, :1]), "needs t >= 2"),
-        (lambda x, y, m: (x / 0, y, m), "logits holds 90 NaN or infinite values"),
+        (lambda x, y, m: (x * float("nan"), y, m), "logits holds 90 NaN or infinite values"),
     ],
 )
 def test_sequences_that_cannot_be_scored_are_refused(spoil, message):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from labkit.checks import Scalar
 from labkit.contrast import log_partition, share
+from labkit.link import capped
 from labkit.preferences.groups import log_ratios, token_mean
 from labkit.registry import preference
 
@@ -38,7 +39,7 @@ def disco(
     with s an answer's mean token log-probability, or its mean importance ratio, and D the KL from the policy that drew the
     answers. `tau=None` takes the plain mean of the wrong ones (DisCO-b). A question whose answers are all right or all wrong
     counts 0, but counts. One value for the batch, since D is the mean over all its tokens; its gradient treats the price
-    of D as a constant.
+    of D as a constant. Exponents are cut off at 40 (350 in float64).
 
     Args:
         logps, old_logps: `(n, k, t)`, token log-probabilities of k answers to n questions, now and when they were drawn.
@@ -61,13 +62,14 @@ def disco(
     tensor(-2.)
     """
     moved = log_ratios(logps, old_logps, mask)
-    scores = token_mean(logps if score == "logp" else moved.exp(), mask)
+    near = capped(moved, 2)  # the price of the KL multiplies the KL
+    scores = token_mean(logps if score == "logp" else near.exp(), mask)
     right, wrong = correct_mask.bool(), ~correct_mask.bool()
     compared = (right.any(-1) & wrong.any(-1))[:, None]
     wrong = wrong | ~compared  # a group without both sides is dropped below; an empty side has a NaN gradient
     soft = scores if tau is None else mean_exponential(scores, wrong, tau)
     gap = (share(right, scores) * scores).sum(-1) - (share(wrong, scores) * soft).sum(-1)
-    drift = token_mean((-moved if kl == "k1" else moved.expm1() - moved).flatten(), mask.flatten())
+    drift = token_mean((-moved if kl == "k1" else near.expm1() - near).flatten(), mask.flatten())
     price = (beta * (drift - delta)).relu().detach()
     return price * drift - (gap * compared.squeeze(-1)).mean()
 

@@ -10,17 +10,18 @@ from torch import Tensor
 
 from labkit.checks import Reduction
 from labkit.contrast import reduce
+from labkit.link import capped
 from labkit.registry import preference
 
 Divergence = Literal["kl", "reverse_kl", "js", "tv", "chi_squared", "reverse_chi_squared"]
-# f'(pi / p) as a function of u = log pi / p, where D = sum_y p(y) f(pi(y) / p(y)).
+# f'(pi / p) as a function of u = log pi / p, where D = sum_y p(y) f(pi(y) / p(y)). An importance weight multiplies it.
 SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "kl": lambda u: -(-u).exp(),  # KL(p, pi): covers all of the target; likelihood of the target's samples
+    "kl": lambda u: -capped(-u, 2).exp(),  # KL(p, pi): covers all of the target; likelihood of the target's samples
     "reverse_kl": lambda u: u + 1,  # KL(pi, p): RLHF's objective
     "js": lambda u: math.log(2) - F.softplus(-u),
     "tv": lambda u: u.sign() / 2,
-    "chi_squared": lambda u: -(-2 * u).expm1(),
-    "reverse_chi_squared": lambda u: 2 * u.expm1(),
+    "chi_squared": lambda u: -capped(-2 * u, 2).expm1(),
+    "reverse_chi_squared": lambda u: 2 * capped(u, 2).expm1(),
 }
 
 
@@ -40,6 +41,7 @@ def f_dpg(
     The value means nothing: its gradient is, on average over q, that of :math:`\sum_y p(y) f(\pi(y) / p(y))`. The slope -f'
     is the pseudo-reward: "reverse_kl" is RLHF, "kl" is distillation, "tv" only asks on which side of the target an answer
     lies, "chi_squared" punishes nothing as much as a forgotten answer. "js" is twice the half-weighted one of textbooks.
+    Exponents are cut off at 40 (350 in float64).
 
     Args:
         logps: log-probabilities of the answers under the policy.
@@ -60,5 +62,5 @@ def f_dpg(
     """
     pull = SLOPES[divergence](logps - target_logps)
     if proposal_logps is not None:
-        pull = pull * (logps - proposal_logps).exp()
+        pull = pull * capped(logps - proposal_logps, 2).exp()
     return reduce(pull.detach() * logps, reduction)

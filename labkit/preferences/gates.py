@@ -11,6 +11,7 @@ from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import reduce
+from labkit.link import capped
 from labkit.preferences.groups import TRL, Mask, log_ratios, token_mean
 from labkit.registry import preference
 
@@ -50,13 +51,13 @@ def sapo(
     Raises:
         ValueError, TypeError: as in `grpo`.
 
-    Source: Gao et al. 2025 (arXiv 2511.20347), as in TRL's `loss_type="sapo"`.
+    Source: Gao et al. 2025 (arXiv 2511.20347), as in TRL's `loss_type="sapo"`, which rounds the 1.05 to float32 (5e-8).
 
     >>> a, adv = torch.full((1, 2), -1.0), torch.tensor([2.0])
     >>> sapo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))              # -2 * 4 * sigmoid(0)
     tensor(-4.)
     """
-    ratio = log_ratios(logps, old_logps, mask).exp()
+    ratio = capped(log_ratios(logps, old_logps, mask)).exp()
     tau = either(advantages > 0, temperature_positive, temperature_negative, ratio)[:, None]
     return reduce(-advantages * token_mean(4 / tau * torch.sigmoid(tau * (ratio - 1)), mask), reduction)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import reduce
+from labkit.link import capped
 from labkit.registry import checked, preference
 
 Mask = Bool[Tensor, "n t"] | Int[Tensor, "n t"]
@@ -48,7 +49,8 @@ def log_ratios(logps: Tensor, other: Tensor, mask: Tensor) -> Tensor:
 
 def token_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Each answer's mean over its tokens."""
-    return (x * mask).sum(-1) / mask.sum(-1)
+    counted = mask.bool()
+    return x.masked_fill(~counted, 0.0).sum(-1) / counted.sum(-1)
 
 
 def clipped(ratio: Tensor, advantages: Tensor, epsilon: Scalar, epsilon_high: Scalar | None = None) -> Tensor:
@@ -61,14 +63,15 @@ def k3(logps: Tensor, ref_logps: Tensor | None, mask: Mask) -> Tensor | float:
     """An estimate of KL(policy, reference) from the policy's own tokens: never negative, unbiased; 0 without a reference."""
     if ref_logps is None:
         return 0.0
-    back = log_ratios(ref_logps, logps, mask)
+    back = capped(log_ratios(ref_logps, logps, mask))
     return back.expm1() - back
 
 
 def clipped_tokens(logps, old_logps, advantages, mask, ref_logps, epsilon, epsilon_high, beta) -> Float[Tensor, "n t"]:
     """What GRPO, Dr. GRPO and DAPO share: the loss of every token, 0 outside the response."""
-    ratio = log_ratios(logps, old_logps, mask).exp()
-    return (clipped(ratio, advantages[:, None], epsilon, epsilon_high) + beta * k3(logps, ref_logps, mask)) * mask
+    ratio = capped(log_ratios(logps, old_logps, mask)).exp()
+    tokens = clipped(ratio, advantages[:, None], epsilon, epsilon_high) + beta * k3(logps, ref_logps, mask)
+    return tokens.masked_fill(~marked(mask), 0.0)
 
 
 @preference("2402.03300", oracle=TRL, ranges=CLIP)
@@ -90,7 +93,8 @@ def grpo(
         + \beta \left(e^{d_t} - d_t - 1\right)\right], \qquad \rho_t = \frac{\pi_t}{\pi^{\text{old}}_t},
         \quad d_t = \log \frac{\pi^{\text{ref}}_t}{\pi_t}
 
-    The mean over an answer's tokens lets a wrong answer dilute its blame by being long.
+    The mean over an answer's tokens lets a wrong answer dilute its blame by being long. Exponents are cut off at 80 (700 in
+    float64), long past any use, so that one token cannot make the gradients of the others NaN.
 
     Args:
         logps: `(n, t)`, log-probabilities of the answers' tokens under the policy.
@@ -196,9 +200,9 @@ def dapo(
     return tokens.sum() / (batch_tokens or mask.sum())
 
 
-def answer_log_ratios(logps: Tensor, old_logps: Tensor, mask: Mask) -> Float[Tensor, "n"]:
-    """The mean over an answer's tokens: the log of the geometric mean of their ratios."""
-    return token_mean(log_ratios(logps, old_logps, mask), mask)
+def answer_ratios(logps: Tensor, old_logps: Tensor, mask: Mask) -> Float[Tensor, "n"]:
+    """The geometric mean of the ratios of an answer's tokens."""
+    return capped(token_mean(log_ratios(logps, old_logps, mask), mask)).exp()
 
 
 @preference("2507.18071", oracle=TRL, ranges=CLIP)
@@ -231,7 +235,7 @@ def gspo(
     >>> gspo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))
     tensor(-2.)
     """
-    return reduce(clipped(answer_log_ratios(logps, old_logps, mask).exp(), advantages, epsilon, epsilon_high), reduction)
+    return reduce(clipped(answer_ratios(logps, old_logps, mask), advantages, epsilon, epsilon_high), reduction)
 
 
 @preference("2602.05261", oracle=TRL, ranges=CLIP)
@@ -264,5 +268,5 @@ def luspo(
     >>> luspo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))             # two tokens
     tensor(-4.)
     """
-    ratio = answer_log_ratios(logps, old_logps, mask).exp()
-    return reduce(mask.sum(-1) * clipped(ratio, advantages, epsilon, epsilon_high), reduction)
+    ratio = answer_ratios(logps, old_logps, mask)
+    return reduce(marked(mask).sum(-1) * clipped(ratio, advantages, epsilon, epsilon_high), reduction)

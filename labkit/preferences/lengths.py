@@ -119,7 +119,8 @@ def r_dpo(
     Raises:
         ValueError, TypeError: as in `dpo`; lengths that are not > 0.
 
-    Source: Park et al. 2024 (arXiv 2403.19159); sign and 0.2 as in HumainLab/Understand_MarginPO `rdpo`.
+    Source: Park et al. 2024 (arXiv 2403.19159); sign and 0.2 as in HumainLab/Understand_MarginPO `rdpo`, which computes the
+    price in float32 (4e-7).
 
     >>> a, b = torch.tensor([-1.0]), torch.tensor([-2.0])
     >>> r_dpo(a, b, a, b, torch.tensor([15]), torch.tensor([5]))         # -log sigmoid(0.2 * 10)

@@ -14,7 +14,7 @@ def gaps(x: Float[Tensor, "n k"]) -> Float[Tensor, "n k k"]:
     return x[:, :, None] - x[:, None, :]
 
 
-@preference("2402.01878", oracle="closed form at k = 2: 0.5325 times dpo", unit="list")
+@preference("2402.01878", oracle="closed form at k = 2: 0.5325 times dpo", unit="list", ranges={"labels": "(-inf, 100]"})
 def lipo(
     scores: Float[Tensor, "n k"],
     labels: Float[Tensor, "n k"] | Int[Tensor, "n k"],
@@ -31,11 +31,11 @@ def lipo(
 
     Args:
         scores: `(n, k)`, for policies `beta` times the log-ratios.
-        labels: `(n, k)`, the grades :math:`\psi`, larger is better.
+        labels: `(n, k)`, the grades :math:`\psi`, larger is better; at most 100, since a grade more doubles a pair's weight.
         reduction: "none" gives `(n,)`, one value for each list.
 
     Raises:
-        ValueError, TypeError: shapes that differ, NaN, fewer than two candidates.
+        ValueError, TypeError: shapes that differ, NaN, fewer than two candidates, grades above 100.
 
     Source: Liu et al. 2024 (arXiv 2402.01878). The authors published no code.
 

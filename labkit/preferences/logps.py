@@ -1,5 +1,6 @@
 """From a policy's logits to the log-probability of what it answered."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,7 +11,7 @@ from labkit.registry import checked
 Lengths = Float[Tensor, "n"] | Int[Tensor, "n"]
 
 
-@checked(sizes={"t": 2, "v": 2})
+@checked(sizes={"t": 2, "v": 2}, ranges={"logits": "[-inf, inf)"})
 def sequence_logps(
     logits: Float[Tensor, "n t v"],
     labels: Int[Tensor, "n t"],
@@ -27,13 +28,14 @@ def sequence_logps(
 
     Args:
         logits: what the policy returns; `logits[:, t]` predicts `labels[:, t + 1]`. Half precision is computed in float32.
+            Suppressed words may have -inf, but no marked label.
         labels: the token ids that went in, prompt, response and padding together.
         mask: True (or 1) at the response tokens of `labels`.
         average: divide by the number of counted tokens, as SimPO and ORPO need it.
 
     Raises:
         ValueError, TypeError: shapes that differ, NaN, a row without a marked token after position 0, a marked id outside
-            the vocabulary.
+            the vocabulary or of probability 0.
 
     Source: Rafailov et al. 2023 (arXiv 2305.18290), as `_get_batch_logps` of eric-mitchell/direct-preference-optimization.
 
@@ -47,7 +49,7 @@ def sequence_logps(
     return logps / marked.sum(-1) if average else logps
 
 
-@checked(sizes={"t": 2, "v": 2})
+@checked(sizes={"t": 2, "v": 2}, ranges={"logits": "[-inf, inf)"})
 def token_logps(
     logits: Float[Tensor, "n t v"], labels: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"]
 ) -> Float[Tensor, "n t"]:
@@ -56,7 +58,10 @@ def token_logps(
     answered(labels, marked, logits.shape[-1])
     # the chosen logit minus the log-partition: no second tensor as large as the logits is kept for the backward pass
     chosen = logits.gather(-1, labels.masked_fill(~marked, 0).long()[..., None]).squeeze(-1)
-    return F.pad((chosen - logits.logsumexp(-1)).masked_fill(~marked, 0.0), (1, 0))
+    total = logits.logsumexp(-1)
+    if torch.isneginf(chosen[marked]).any() or torch.isneginf(total).any():
+        raise ValueError("logits are -inf at marked labels, or at all words: what is suppressed has no log-probability")
+    return F.pad((chosen - total).masked_fill(~marked, 0.0), (1, 0))
 
 
 def answered(labels: Int[Tensor, "n t"], marked: Bool[Tensor, "n t"], vocabulary: int) -> None:

@@ -18,6 +18,7 @@ def constant(x: Scalar) -> Scalar:
 @preference(
     "2402.01306",
     oracle="trl 0.11.4 KTOTrainer; ContextualAI/HALOs",
+    sizes={"n": 0, "m": 0},
     ranges={"kl": "[0, inf)"} | {f"{side}_weight": "[0, inf)" for side in ("desirable", "undesirable")},
 )
 def kto(
@@ -41,14 +42,14 @@ def kto(
 
     Args:
         chosen_logps, ref_chosen_logps: `(n,)`, the desirable answers.
-        rejected_logps, ref_rejected_logps: `(m,)`, the undesirable ones; m may differ from n.
+        rejected_logps, ref_rejected_logps: `(m,)`, the undesirable ones; m may differ from n, and either of them may be 0.
         beta: > 0.
         kl: >= 0, the reference point K in nats.
         desirable_weight, undesirable_weight: >= 0; the paper keeps `desirable_weight * n` near `undesirable_weight * m`.
         reduction: "none" gives `(n + m,)`, the desirable answers first.
 
     Raises:
-        ValueError, TypeError: shapes that differ, NaN, integers, numbers out of range.
+        ValueError, TypeError: shapes that differ, NaN, integers, numbers out of range, no answer at all.
 
     Source: Ethayarajh et al. 2024 (arXiv 2402.01306); official code ContextualAI/HALOs `KTOTrainer`.
 
@@ -86,7 +87,7 @@ def bco(
     Args:
         chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps: as in `dpo`.
         rejected_weights: >= 0, the density ratio :math:`\omega` of each rejected answer's prompt (`desirability_weights`), for
-            chosen and rejected answers that are no pairs; None is 1.
+            chosen and rejected answers that are no pairs, as many of each; None is 1.
         beta: > 0.
         shift: the reward that divides good from bad.
         reduction: "none" gives `(n,)`, both answers of a pair added.
@@ -95,7 +96,8 @@ def bco(
         ValueError, TypeError: as in `dpo`; weights below 0.
 
     Source: Jung et al. 2024 (arXiv 2404.04656). TRL's documentation prints DPO's formula for `bco_pair`; its code is this one
-    with a shift of 0 and no weights. Its BCOTrainer averages over all answers: half of the mean here.
+    with a shift of 0 and no weights. Its BCOTrainer averages over all answers, half of the mean here, and so takes unequal
+    numbers of chosen and rejected ones; here a value belongs to two answers. It adds 1e-8 where the weights' odds divide.
 
     >>> a = torch.tensor([-1.0])
     >>> bco(a, a, a, a)                               # 2 log 2

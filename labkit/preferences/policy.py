@@ -9,7 +9,7 @@ from torch import Tensor
 from labkit import link
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import reduce
-from labkit.link import ratios
+from labkit.link import capped, ratios
 from labkit.preferences.groups import clipped
 from labkit.registry import checked, preference
 
@@ -140,7 +140,7 @@ def p3o(
     with :math:`\rho = \pi / \pi^{\text{old}}` of a whole answer and
     :math:`\ell(\rho, A) = -\min(\rho A, \mathrm{clip}(\rho, 1 - \epsilon, 1 + \epsilon) A)`. Inside the clip both have the
     gradient :math:`-\tfrac{1}{2} \rho_w \rho_l \Delta\, \nabla \log (\pi_w / \pi_l)`: on average over the old policy's pairs,
-    that of the expected reward. The value means nothing.
+    that of the expected reward. The value means nothing. Exponents are cut off at 80 in sum (700 in float64).
 
     Args:
         chosen_logps, rejected_logps: summed log-probabilities of two answers; which is called chosen does not matter.
@@ -163,10 +163,11 @@ def p3o(
     tensor(-0.0368)
     """
     moved = ratios(chosen_logps, rejected_logps, old_chosen_logps, old_rejected_logps)
-    gap, chosen, rejected = chosen_rewards - rejected_rewards, moved.chosen.exp(), moved.rejected.exp()
+    gap = chosen_rewards - rejected_rewards
     if clip == "joint":
         pushed = torch.minimum(gap * moved.margin, gap * moved.margin.clamp(min=-epsilon).clamp(max=epsilon))
-        return reduce(-(chosen * rejected).detach() * pushed / 2, reduction)
+        return reduce(-capped(moved.chosen + moved.rejected).exp().detach() * pushed / 2, reduction)
+    chosen, rejected = (capped(x, 2).exp() for x in moved)
     both = rejected.detach() * clipped(chosen, gap, epsilon) + chosen.detach() * clipped(rejected, -gap, epsilon)
     return reduce(both / 2, reduction)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import reduce, unit
+from labkit.link import capped
 from labkit.preferences.groups import marked
 from labkit.preferences.logps import Lengths, per_token
 from labkit.preferences.policy import reinforce
@@ -101,7 +102,7 @@ def pi_distill(
 
     On average the first part climbs :math:`E_T[R] - \beta\, \mathrm{KL}(\pi_T, \mathrm{sg}[\pi_S])`, the second
     :math:`E_S[R] - \beta\, \mathrm{KL}(\mathrm{sg}[\pi_T], \pi_S)`: the teacher may not run ahead of what the student can
-    follow. The value means nothing.
+    follow. The value means nothing. The ratio's exponent is cut off at 80 (700 in float64).
 
     Args:
         teacher_logps: log-probabilities of answers drawn from the teacher, given the prompt and the privileged information.
@@ -122,7 +123,7 @@ def pi_distill(
     tensor(0.0500)
     """
     teacher = kl_penalized_reward(rewards, teacher_logps, student_logps, beta=beta).detach() * teacher_logps
-    student = (student_logps - teacher_logps.detach()).exp() * rewards + beta * student_logps
+    student = capped(student_logps - teacher_logps.detach()).exp() * rewards + beta * student_logps
     return reduce(-alpha * teacher - (1 - alpha) * student, reduction)
 
 

@@ -122,7 +122,7 @@ def relevance_reward(
     relevance: Float[Tensor, "n"],
     lengths: Lengths,
     diversity: Float[Tensor, "n"],
-    factual_mask: Bool[Tensor, "n"] | None = None,
+    factual_mask: Bool[Tensor, "n"] | Int[Tensor, "n"] | None = None,
     *,
     longest: Scalar = 512,
 ) -> Float[Tensor, "n"]:
@@ -148,7 +148,7 @@ def relevance_reward(
     """
     worth = lengths.to(relevance) / 100
     if factual_mask is not None:
-        worth = torch.where(factual_mask, longest / 350, worth)
+        worth = torch.where(factual_mask.bool(), longest / 350, worth)
     return relevance * worth * diversity
 
 

@@ -88,7 +88,7 @@ def reward_chain(
     return reduce((compared(best_rewards, worst_rewards) + near * neighbours) / 3, reduction)
 
 
-@preference("2401.06080")
+@preference("2401.06080", status="reconstructed")
 def contrastive_reward(
     chosen_rewards: Float[Tensor, "n"],
     rejected_rewards: Float[Tensor, "n"],
@@ -122,7 +122,8 @@ def contrastive_reward(
         ValueError, TypeError: shapes that differ, NaN, integers, numbers out of range.
 
     Source: Wang et al. 2024 (Secrets of RLHF II, arXiv 2401.06080), eq. 9 and section 3.1; their repository holds no such loss.
-    The paper names no temperature and no weight: 0.05 is SimCSE's, 0.1 ours. It ranks the answers of both passes, this one's.
+    The sections read name neither temperature nor weight: 0.05 is SimCSE's, 0.1 ours. It ranks the answers of both
+    passes, this one's.
 
     >>> r, h = torch.zeros(2), torch.eye(4)
     >>> contrastive_reward(r, r, h[:2], h[2:], h[:2], h[2:])      # four answers apart from each other: hardly more than log 2

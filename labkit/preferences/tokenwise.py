@@ -77,7 +77,10 @@ def damped_sum(
     return torch.where(late, alpha * x, x).masked_fill(~mask.bool(), 0.0).sum(-1)
 
 
-@preference("2410.05102", oracle="huawei-noah/HEBO SparsePO mapo_loss; TDPO's tdpo_loss at weights 1")
+KL = dict.fromkeys(("chosen_kl", "rejected_kl"), "[-1e-3, inf)")  # a sum of rounded terms can fall a little below 0
+
+
+@preference("2410.05102", oracle="huawei-noah/HEBO SparsePO mapo_loss; TDPO's tdpo_loss at weights 1", ranges=KL)
 def sparse_po(
     chosen_token_logps: Float[Tensor, "n t"],
     rejected_token_logps: Float[Tensor, "n s"],
@@ -104,13 +107,14 @@ def sparse_po(
         chosen_token_logps, rejected_token_logps, ref_chosen_token_logps, ref_rejected_token_logps: as in `ld_dpo`.
         chosen_weights, rejected_weights: >= 0, the weights m; 0 outside of the answers. The authors read them off the
             reference's activations (MaPO), or learn them through a ReLU with an L1 price: add `price * weights.sum(-1)`.
-        chosen_kl, rejected_kl: :math:`\mathrm{KL}(\rho \,\|\, \pi)` at each token, from `token_kl`; None leaves the term out.
+        chosen_kl, rejected_kl: >= 0, :math:`\mathrm{KL}(\rho \,\|\, \pi)` at each token, from `token_kl`; None leaves it out.
         chosen_kl_weights, rejected_kl_weights: >= 0, the weights m'; None takes the weights m.
         beta: > 0.
         reduction: "none" gives `(n,)`.
 
     Raises:
-        ValueError, TypeError: shapes that differ, NaN, positive log-probabilities, weights below 0, one of the two KLs alone.
+        ValueError, TypeError: shapes that differ, NaN, positive log-probabilities, weights or KLs below 0, one of the two KLs
+            alone.
 
     Source: Christopoulou et al. 2024 (arXiv 2410.05102); official code huawei-noah/HEBO, `SparsePO/src/trainers`: there the KL
     is called `position_kl` and has the other sign.
@@ -148,7 +152,12 @@ def token_kl(logits: Float[Tensor, "n t v"], ref_logits: Float[Tensor, "n t v"])
     return torch.nn.functional.pad((reference.exp() * (reference - policy)).sum(-1), (1, 0))
 
 
-@preference("2308.06394", oracle="closed form: bco of one good and one bad segment", ranges={"labels": "[0, inf)"})
+@preference(
+    "2308.06394",
+    oracle="closed form: bco of one good and one bad segment",
+    ranges={"labels": "[0, inf)"},
+    status="reconstructed",
+)
 def fdpo(
     logps: Float[Tensor, "n"],
     ref_logps: Float[Tensor, "n"],
