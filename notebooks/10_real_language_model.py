@@ -53,7 +53,11 @@ from labkit.recipes import real_language_model as recipe
 # %%
 lm = recipe.opened(smoke())
 REAL = lm.name == recipe.NAME
-print((lm.folder / "ORIGIN").read_text() if REAL else "a tiny random model for the identities, stored numbers for the rest")
+print(
+    (lm.folder / "ORIGIN").read_text().strip()
+    if REAL
+    else "a tiny random model for the identities, stored numbers for the rest"
+)
 if REAL:
     print("What is the capital of France?", lm.says("What is the capital of France?"))
 

