@@ -168,6 +168,12 @@ def test_what_cannot_be_watched(pairs, options, message):
         DisplacementCallback(pairs, **options)
 
 
+def test_what_is_missing_is_said_before_training(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install pyarrow"):
+        DisplacementCallback(llamas.records())
+
+
 def test_a_run_that_cannot_be_watched_says_so(tmp_path):
     with pytest.raises(ValueError, match="record 0 has no chosen and no rejected; it has id, prompt"):
         train(tmp_path, DisplacementCallback([{"prompt": "lie?"}]))

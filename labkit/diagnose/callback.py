@@ -1,6 +1,7 @@
 """Watches a fixed set of pairs during anyone's training: `DisplacementCallback` for transformers' and TRL's trainers."""
 
 import contextlib
+import importlib.util
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,8 @@ class DisplacementCallback:
         max_length: int = 1024,
         share: float = 0.02,
     ):
+        if importlib.util.find_spec("pyarrow") is None:  # now, and not after the first hour of training
+            raise ValueError("DisplacementCallback writes parquet: pip install pyarrow")
         for name, value in (("every", every), ("pairs", pairs), ("k", k), ("max_length", max_length)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")

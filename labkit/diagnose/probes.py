@@ -80,11 +80,9 @@ def save(folder: Path, step: int, shot: dict[str, np.ndarray], data: PreferenceP
 
 
 def table(path: Path, columns: dict[str, list]) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ValueError("DisplacementCallback writes parquet: pip install pyarrow") from None
+    import pyarrow
+    import pyarrow.parquet
+
     write(path, lambda file: pyarrow.parquet.write_table(pyarrow.table(columns), file))
 
 

@@ -30,7 +30,7 @@ REMEDIES = {
     ),
     "rejected rises": (
         "The rejected answers became likelier. Check that the two columns are not swapped and that the answers differ.",
-        "If they are right: more steps or a larger beta push the margin on.",
+        "If they are right: less weight on a term that rewards the chosen answer alone, more steps, or a larger beta.",
     ),
     "cannot tell": (),
 }
@@ -114,7 +114,7 @@ def moved(movement: Movement, chosen: Estimate, rejected: Estimate | None, margi
         if abs(chosen.value) < FLAT and abs(rejected.value) < FLAT:
             found.append("Neither answer moved: training did not reach these pairs, or their two answers are the same.")
         if below(margin, 0):
-            found.append("The margin shrank: training pushed the wrong way. Check that chosen and rejected are not swapped.")
+            found.append("The margin shrank: the columns are swapped, or a term that rewards the chosen answers lifts both.")
     if movement.start is not None and movement.rejected is not None:
         found.append(ranked(movement))
     if movement.opening is not None and movement.ending is not None:
