@@ -128,6 +128,15 @@ def test_another_precision_is_another_model():
     assert policy(tokens).dtype == torch.float32
 
 
+def test_a_trainer_that_asks_for_half_precision_gets_the_exact_answer():
+    model, (tokens, mask) = made(), answers()
+    policy = causal.CausalPolicy(model, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(tokens).logits.dtype == torch.bfloat16  # weights rounded to 8 bits: a step of 1e-6 would be lost
+        half = policy(tokens), policy.token_logps(tokens, mask)
+    assert torch.equal(half[0], policy(tokens)) and torch.equal(half[1], policy.token_logps(tokens, mask))
+
+
 def test_bad_requests_are_refused_in_words(tmp_path):
     with pytest.raises(ValueError, match=r"layers must be in \[1, 4\] or None for the whole model, got 5"):
         causal.CausalPolicy(made(), 5)

@@ -50,7 +50,7 @@ class Frozen:
     def moved(self, fn: Any) -> "Frozen":
         """On another device or in another precision this is another model; the one that others use stays where it is."""
         weight = next(self.model.parameters())
-        there = fn(weight)
+        there = fn(weight.detach().flatten()[:1])
         if (there.device, there.dtype) == (weight.device, weight.dtype):
             return self
         return Frozen(copy.deepcopy(self.model)._apply(fn), self.layers, self.limit)
@@ -67,7 +67,8 @@ class Frozen:
 
         hook = self.head.register_forward_pre_hook(looked_at)
         try:
-            out = functional_call(self.top, learned, (tokens,), {"use_cache": False}, tie_weights=self.layers is None)
+            with torch.autocast(tokens.device.type, enabled=False):  # steps of 1e-6 are too fine for bfloat16 to see
+                out = functional_call(self.top, learned, (tokens,), {"use_cache": False}, tie_weights=self.layers is None)
         finally:
             hook.remove()
             self.answer = None
