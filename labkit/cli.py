@@ -88,6 +88,7 @@ def doctor_parser(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--limit", type=int, default=256, metavar="N", help="compare a sample of so many pairs (default: %(default)s)"
     )
+    sub.add_argument("--population", type=int, metavar="N", help="pairs that it was trained on (default: those in FILE)")
     sub.add_argument("--max-length", type=int, default=1024, metavar="TOKENS", help="cut longer records (default: %(default)s)")
     sub.add_argument("--gradients", action="store_true", help="entanglement of every pair, also where that takes long")
     sub.add_argument("--output", type=Path, default=Path("build/dpo-doctor"), metavar="FOLDER", help="default: %(default)s")
@@ -165,7 +166,7 @@ def dpo_doctor(arguments: argparse.Namespace) -> int:
         raise ValueError(f"give --{', --'.join(missing)}; or --logs, of a run without checkpoints")
     from labkit.diagnose.checkpoints import examine, report
 
-    names = ("opposites", "paraphrases", "limit", "max_length")
+    names = ("opposites", "paraphrases", "limit", "max_length", "population")
     options = {name: getattr(arguments, name) for name in names} | {"gradients": arguments.gradients or None}
     found = examine(arguments.before, arguments.after, arguments.pairs, **options)
     print(found.diagnosis)

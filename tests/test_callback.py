@@ -88,7 +88,9 @@ def test_what_it_wrote_is_diagnosed(tmp_path):
     told = labkit.diagnose(tmp_path / "displacement")
     before, after = CausalPolicy(llamas.llama(0), 0), CausalPolicy(trainer.model.eval(), 0)
     change = [preferences.sequence_logps(m(data.chosen), data.chosen, data.chosen_mask).mean().item() for m in (before, after)]
-    assert (told.level, told.n) == ("L2", 9)
+    assert (told.level, told.n) == ("L2", 9) and "all pairs of the run" in str(told)  # nine were trained on
+    sample_of_many = labkit.diagnose(tmp_path / "displacement", population=10_000)
+    assert sample_of_many.chosen.low < told.chosen.value < sample_of_many.chosen.high
     assert told.chosen.value == pytest.approx(change[1] - change[0], abs=1e-3)
     assert told.fell == (told.chosen.high < 0) and told.curves["step"] == [0, 5, 10, 15, 20]
     assert told.opening + told.ending == pytest.approx(told.chosen.value, abs=1e-6)

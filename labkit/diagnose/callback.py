@@ -71,6 +71,7 @@ class DisplacementCallback:
         self.pairs, self.last = pairs, -1
         self.spent = self.cost = self.begun = 0.0  # seconds of looking in all, of one look, and when the run began
         self.data: PreferencePairs | None = None
+        self.population: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Trainers call many more events than this class listens to."""
@@ -86,6 +87,7 @@ class DisplacementCallback:
         if sharded(args):
             raise ValueError("DisplacementCallback reads whole models: parameters sharded by FSDP or ZeRO-3 are not supported")
         self.folder = self.folder or Path(args.output_dir) / "displacement"
+        self.population = trained_on(given.get("train_dataloader"))
         self.prepare(model, self.tokenizer or given.get("processing_class") or given.get("tokenizer"))
         probes.clear(self.folder, after=state.global_step)
         if state.global_step == 0 or not (self.folder / "start.npz").exists():
@@ -120,7 +122,8 @@ class DisplacementCallback:
             self.data, names = tokenized(self.records, tokenizer, max_length=self.max_length, size=size)
             pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.pad = -1 if pad is None else pad
-        probes.begin(self.folder, self.data, names, every=self.every, rows=self.rows())
+        about = {"every": self.every, "population": self.population}
+        probes.begin(self.folder, self.data, names, rows=self.rows(), **about)
 
     def rows(self) -> Tensor:
         assert self.data is not None
@@ -151,6 +154,14 @@ def sample(records: list, n: int) -> list:
         chosen = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))[:n].sort().values
         records = [records[i] for i in chosen.tolist()]
     return sorted(({"id": i, **record} for i, record in enumerate(records)), key=lambda r: len(str(r)))
+
+
+def trained_on(loader: Any) -> int | None:
+    """How many pairs there are to train on, if that can be told: of so many the probe pairs are a sample."""
+    try:
+        return len(loader.dataset)
+    except (AttributeError, TypeError):
+        return None
 
 
 def sharded(args: Any) -> bool:

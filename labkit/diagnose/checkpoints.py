@@ -40,6 +40,7 @@ def examine(
     limit: int = LIMIT,
     max_length: int = 1024,
     gradients: bool | None = None,
+    population: int | None = None,
     k: int = 5,
 ) -> Examined:
     """L3: compare a causal model before and after preference training, on the pairs that it was trained on.
@@ -50,6 +51,7 @@ def examine(
         tokenizer: default: that of `after`, or of `before`.
         opposites, paraphrases, k, gradients: as in `diagnose`.
         limit: of more pairs a fixed sample is compared; all are scored.
+        population: how many pairs the model was trained on; default: these are all of them.
         max_length: longer records are cut.
 
     Raises:
@@ -71,7 +73,7 @@ def examine(
             said += more
             table = scores(records, policy.model, tokenizer, gradients=gradients, max_length=max_length)
     how: dict[str, Any] = {"opposites": opposites, "paraphrases": paraphrases, "k": k, "vectors": output_vectors(policy)}
-    movement = movement_of(data, rows, dict(enumerate(shots)), None, **how)
+    movement = movement_of(data, rows, dict(enumerate(shots)), population or len(data), **how)
     for i, row in zip(rows.tolist(), movement.chosen.tolist(), strict=True):
         table[i]["chosen_change"] = row
     for row in table:

@@ -26,7 +26,7 @@ Words = Iterable[int | str]
 # ------------------------------------------------------------------ writing
 
 
-def begin(folder: Path, data: PreferencePairs, names: list[str], *, every: int, rows: Tensor) -> None:
+def begin(folder: Path, data: PreferencePairs, names: list[str], *, rows: Tensor, **about: Any) -> None:
     """`probe.json`: which pairs these are, and where they open.
 
     Raises:
@@ -44,7 +44,7 @@ def begin(folder: Path, data: PreferencePairs, names: list[str], *, every: int, 
         for name, place in where.items()
         for side in SIDES
     }
-    meta = {"version": 1, "every": every, "ids": [names[i] for i in rows.tolist()], "tokens": tokens, **spoken}
+    meta = {"version": 1, **about, "ids": [names[i] for i in rows.tolist()], "tokens": tokens, **spoken}
     meta |= {name: place.tolist() for name, place in where.items()}
     path = folder / "probe.json"
     if path.exists() and json.loads(path.read_text(encoding="utf-8"))["tokens"] != tokens and looks(folder):
@@ -149,7 +149,7 @@ def of_probes(
         opening=opened,
         ending=closed,
         received=found[-1],
-        population=population,
+        population=population or meta.get("population"),
         curves=curves,
         ids=tuple(meta["ids"]),
         notes=(f"Looked at {len(steps)} times, from step {steps[0]} to step {steps[-1]}.",),

@@ -107,6 +107,8 @@ def moved(movement: Movement, chosen: Estimate, rejected: Estimate | None, margi
     elif movement.population is not None and n >= movement.population:
         spread = mean_of(x)
         found.append(f"These are all pairs of the run. Another set of {n} like them would have moved by {nats(spread)}.")
+        if spread.low <= 0 <= spread.high and spread.low < spread.high:
+            found.append("So for pairs that were not looked at this is within the noise.")
     if rejected is not None and margin is not None:
         found.append(
             f"Rejected answers moved by {nats(rejected)}; the margin by {nats(margin)}, which says nothing of the chosen ones."
