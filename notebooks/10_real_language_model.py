@@ -117,7 +117,8 @@ def trial(kind, draw=0):
     if not REAL:
         return recipe.stored_trial(stored, kind, draw % 3)
     options = {"words": 1} if kind == "one word" else {}
-    return recipe.outcome(recipe.preferring("near" if options else kind, draw, **options), progress=True)
+    config = recipe.preferring("near" if options else kind, draw, **options)
+    return recipe.outcome(config, progress=True, keep=draw == seed() and not options)
 
 
 one = trial("one word", seed())
@@ -159,8 +160,19 @@ claim("and yet the margin grows on every one, by nats", gap, ">", 3)
 claim("held-back, opposite: the same sentence rises, every one", held["opposite"].min(1), ">", 0.5)
 
 # %% [markdown]
-# The same preferred sentence, the same questions, the same loss, twelve steps. Only the rejected sentence differs.
-#
+# The same preferred sentence, the same questions, the same loss, twelve steps. Only the rejected sentence differs. And it is
+# not the wording alone: held-back statements, and now also sentences that were not in training, "No, I would not **do** that."
+# over "Never ..." or "Yes ...":
+
+# %%
+if REAL:
+    for kind, sign in (("near", -1), ("opposite", 1)):
+        config = recipe.preferring(kind, seed())
+        new = recipe.measured(labkit.fit(config), recipe.held_back(config, wording="do"))["held"]
+        print(f"{named[kind]:14} {np.round(new, 2)}")
+        claim(f"other words, {named[kind]}: it goes the same way, by nats", (sign * new).min(), ">", 0.1, kind="size")
+
+# %% [markdown]
 # ## Which word loses?
 #
 # **Predict.** Of *No , I would not say that .* which word loses most?

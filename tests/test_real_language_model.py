@@ -159,6 +159,17 @@ def test_an_outcome_adds_up(tiny):
     assert all(np.array_equal(found[name], again[name]) for name in found)
 
 
+def test_weights_that_are_wanted_stay_and_others_go(tiny):
+    config = recipe.preferring("opposite", 3, model=tiny, steps=2)
+    weights_file = recipe.folder_of(config) / "model.pt"
+    first = recipe.outcome(config)
+    assert not weights_file.exists()
+    again = recipe.outcome(config, keep=True)  # trained once more, to the same numbers
+    assert weights_file.exists() and np.array_equal(first["margin"], again["margin"])
+    recipe.outcome(config)
+    assert weights_file.exists()  # they were there before: somebody may want them
+
+
 def test_the_head_term_is_what_autograd_finds(tiny):
     data = recipe.held_back(recipe.preferring(model=tiny))
     policy = models.build(recipe.preferring(model=tiny).model, data)

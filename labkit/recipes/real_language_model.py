@@ -54,29 +54,37 @@ def preferring(
     )
 
 
-def held_back(config: Config) -> PreferencePairs:
-    """The pairs of the same kind about statements that no run has seen."""
+def held_back(config: Config, **other: Any) -> PreferencePairs:
+    """The pairs of the same kind about statements that no run has seen; `other` options, such as a wording, instead of its."""
     options = {k: v for k, v in config.data.kwargs.items() if k not in ("n", "seed", "id")}
-    return load("statements", **{**options, "split": "held-out"})
+    return load("statements", **{**options, "split": "held-out", **other})
 
 
 # ------------------------------------------------------------------ one run, and what became of pairs it has not seen
 
 
 def outcome(config: Config, *, progress: bool = False, keep: bool = False) -> dict[str, np.ndarray]:
-    """Train, and measure on held-back pairs. The numbers are kept; the weights, 200 MB a run, only if `keep` asks for them."""
-    catalog()
+    """Train, and measure on held-back pairs. The weights (200 MB) stay only if `keep` asks, or if they were there before."""
+    folder = folder_of(config)
+    kept, keep = folder / "outcome.npz", keep or (folder / "model.pt").exists()
     run = fit(config, progress=progress)
-    assert run.folder is not None
-    kept = run.folder / "outcome.npz"
+    if not (folder / "model.pt").exists() and (keep or not kept.exists()):
+        (folder / "history.json").unlink()  # an earlier call let the weights go: the same numbers once more
+        run = fit(config, progress=progress)
     if not kept.exists():
         found = measured(run, held_back(config))
         write(kept, lambda file: np.savez(file, **found))  # type: ignore[arg-type]
     if not keep:
-        (run.folder / "model.pt").unlink(missing_ok=True)
+        (folder / "model.pt").unlink(missing_ok=True)
     with np.load(kept) as stored:
         path = {name: np.array(run.history[name]) for name in ("chosen_gain", "margin")}
         return {**path, **dict(stored)}
+
+
+def folder_of(config: Config) -> Path:
+    """Where the run of this Config is kept."""
+    catalog()
+    return home() / "runs" / config.key(load("statements", **config.data.kwargs).sha256)
 
 
 @torch.no_grad()
@@ -227,7 +235,7 @@ def one_by_one(topics: Sequence[str] = DISAGREE, kinds: Sequence[str] = ("near",
             config = preferring(kind, id=row["id"], n=1, topic=topic, split=row["split"])
             history = fit(config, progress=False).history
             end = {name: history[name][-1] for name in ("chosen_gain", "margin")}
-            (home() / "runs" / config.key(load("statements", **config.data.kwargs).sha256) / "model.pt").unlink(missing_ok=True)
+            (folder_of(config) / "model.pt").unlink(missing_ok=True)
             found.append(
                 {"id": row["id"], "topic": topic, "kind": kind, "statement": row["statement"], **end, **known_before(config)}
             )
