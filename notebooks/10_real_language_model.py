@@ -7,9 +7,9 @@
 # **You will be able to** tell on a real model which preferences displace and which do not, say why a single word does not and
 # a sentence can, find the words that lost and the words that gained, and put any Hugging Face model in its place.
 #
-# **Before:** `04_likelihood_displacement`. **Reading** 40 minutes, **computing** three to four minutes on two CPU cores; the
-# first time a minute more, to fetch and unpack the model (540 MB on the disk). **Data:** preferences of our own writing.
-# Live: the runs on which the story rests. Stored: the other kinds of pairs, and each statement by itself.
+# **Before:** `04_likelihood_displacement`. **Reading** 40 minutes, **computing** about two minutes on two CPU cores; the first
+# time a minute more, to fetch and unpack the model (1 GB on the disk, with what is kept of its runs). **Data:** preferences
+# of our own writing. Live: the runs on which the story rests. Stored: the other kinds of pairs, and each statement by itself.
 
 # %%
 try:
