@@ -94,8 +94,8 @@ def one_input(entry: Entry, name: str, dtype: torch.dtype, draw: torch.Generator
 
 
 def inside(interval: Any, x: Tensor) -> Tensor:
-    """Any numbers, moved to where an argument may hold them; with both ends, well away from either."""
-    if interval is None or interval.low == -inf == -interval.high:
+    """Normal numbers, moved to where an argument may hold them, if it may not; between two ends, well away from either."""
+    if interval is None or (interval.low < -5 and interval.high > 5):
         return x
     if interval.low == -inf or interval.high == inf:
         return interval.low + 0.1 + x.abs() if interval.high == inf else interval.high - 0.1 - x.abs()

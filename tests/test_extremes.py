@@ -36,8 +36,9 @@ def test_one_token_far_off_spoils_no_gradient(name, log_ratio, dtype):
     """exp(100) times 0 is NaN, and so was the gradient of a token that the clip had dropped, beside a finite value."""
     logps, old, advantages, mask = answers(log_ratio, dtype)
     for signed in (advantages, -advantages):
-        (slope,) = gradients(getattr(preferences, name)(logps, old, signed, mask), logps)
-        assert slope[1].abs().max() > 0
+        for options in ({"beta": 0.0}, {"beta": 0.1, "ref_logps": old}):
+            (slope,) = gradients(getattr(preferences, name)(logps, old, signed, mask, **options), logps)
+            assert slope[1].abs().max() > 0
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)

@@ -356,6 +356,25 @@ def test_an_answer_without_a_token_is_named(name):
 
 
 @pytest.mark.parametrize("name", KIN)
+def test_the_price_of_the_kl_is_added_and_nothing_without_a_reference(name):
+    """On average over tokens or in sum, as each kind divides its other term."""
+    logps, old, advantages, mask = answers()
+    ref = (old - 0.5 * torch.rand(4, 5, dtype=torch.float64)).flip(0)
+    fn = getattr(preferences, name)
+    without = fn(logps, old, advantages, mask, beta=0.0)
+    close(fn(logps, old, advantages, mask, beta=0.7), without)
+    each = k3(logps, ref, mask).masked_fill(~mask, 0.0)
+    if name in ("grpo", "gspo", "sapo"):
+        kl = (each.sum(-1) / mask.sum(-1)).mean()
+    elif name in ("luspo", "dr_grpo"):
+        kl = each.sum(-1).mean() / (5 if name == "dr_grpo" else 1)
+    else:
+        kl = each.sum() / mask.sum()
+    assert kl > 0.01
+    close(fn(logps, old, advantages, mask, ref, beta=0.7) - without, 0.7 * kl)
+
+
+@pytest.mark.parametrize("name", KIN)
 def test_on_policy_they_are_all_policy_gradients_with_weights_of_their_own(name):
     """At the old policy a token's gradient is its advantage divided by what the kind divides by."""
     logps, _, advantages, mask = answers()

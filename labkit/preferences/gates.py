@@ -12,10 +12,10 @@ from torch import Tensor
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import reduce
 from labkit.link import capped
-from labkit.preferences.groups import TRL, Mask, log_ratios, token_mean
+from labkit.preferences.groups import TRL, Mask, k3, log_ratios, token_mean, token_sum
 from labkit.registry import preference
 
-TOKENS = {"batch_tokens": "[1, inf)", "ceiling": "(0, inf)"}
+TOKENS = {"batch_tokens": "[1, inf)", "beta": "[0, inf)"}
 
 
 def either(first: Tensor, a: Scalar, b: Scalar, like: Tensor) -> Tensor:
@@ -24,15 +24,21 @@ def either(first: Tensor, a: Scalar, b: Scalar, like: Tensor) -> Tensor:
     return torch.where(first, yes, no)
 
 
-@preference("2511.20347", oracle=TRL, ranges={"temperature_positive": "(0, inf)", "temperature_negative": "(0, inf)"})
+@preference(
+    "2511.20347",
+    oracle=TRL,
+    ranges={"temperature_positive": "(0, inf)", "temperature_negative": "(0, inf)", "beta": "[0, inf)"},
+)
 def sapo(
     logps: Float[Tensor, "n t"],
     old_logps: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n"],
     mask: Mask,
+    ref_logps: Float[Tensor, "n t"] | None = None,
     *,
     temperature_positive: Scalar = 1.0,
     temperature_negative: Scalar = 1.05,
+    beta: Scalar = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""A soft gate in place of clipping: the further a ratio is from 1, the less its token moves the policy.
@@ -44,8 +50,9 @@ def sapo(
     pushed down.
 
     Args:
-        logps, old_logps, advantages, mask: as in `grpo`.
+        logps, old_logps, advantages, mask, ref_logps: as in `grpo`.
         temperature_positive, temperature_negative: > 0, steepness of the gate by the sign of the advantage.
+        beta: >= 0, price of the KL, added to every token as in `grpo`; 0 as in TRL, and left out above.
         reduction: "none" gives `(n,)`.
 
     Raises:
@@ -59,18 +66,21 @@ def sapo(
     """
     ratio = capped(log_ratios(logps, old_logps, mask)).exp()
     tau = either(advantages > 0, temperature_positive, temperature_negative, ratio)[:, None]
-    return reduce(-advantages * token_mean(4 / tau * torch.sigmoid(tau * (ratio - 1)), mask), reduction)
+    tokens = -advantages[:, None] * 4 / tau * torch.sigmoid(tau * (ratio - 1)) + beta * k3(logps, ref_logps, mask)
+    return reduce(token_mean(tokens, mask), reduction)
 
 
-@preference("2506.13585", oracle=TRL, ranges=TOKENS, unit="batch")
+@preference("2506.13585", oracle=TRL, ranges=TOKENS | {"ceiling": "(0, inf)"}, unit="batch")
 def cispo(
     logps: Float[Tensor, "n t"],
     old_logps: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n"],
     mask: Mask,
+    ref_logps: Float[Tensor, "n t"] | None = None,
     *,
     batch_tokens: int | None = None,
     ceiling: Scalar = 5.0,
+    beta: Scalar = 0.0,
 ) -> Tensor:
     r"""REINFORCE with capped importance weights: a token is never dropped, its weight only stops growing.
 
@@ -79,9 +89,10 @@ def cispo(
     The value means nothing, its gradient does. It depends on the lengths of all answers in the batch.
 
     Args:
-        logps, old_logps, advantages, mask: as in `grpo`.
+        logps, old_logps, advantages, mask, ref_logps: as in `grpo`.
         batch_tokens: as in `dapo`.
         ceiling: > 0, the largest weight itself, not its distance from 1; 5 as TRL recommends (its `epsilon_high`).
+        beta: >= 0, as in `sapo`.
 
     Raises:
         ValueError, TypeError: as in `grpo`.
@@ -93,7 +104,8 @@ def cispo(
     tensor(2.)
     """
     weight = log_ratios(logps, old_logps, mask).exp().clamp(max=ceiling).detach()
-    return -(weight * advantages[:, None] * logps * mask).sum() / (batch_tokens or mask.sum())
+    tokens = -weight * advantages[:, None] * logps + beta * k3(logps, ref_logps, mask)
+    return token_sum(tokens, mask).sum() / (batch_tokens or mask.sum())
 
 
 def gamma_weight(log_weight: Tensor, power: Tensor, rate: Tensor) -> Tensor:
@@ -104,8 +116,7 @@ def gamma_weight(log_weight: Tensor, power: Tensor, rate: Tensor) -> Tensor:
 @preference(
     "2602.10693",
     oracle=TRL,
-    ranges={"batch_tokens": "[1, inf)"}
-    | dict.fromkeys(("k_positive", "rate_positive", "k_negative", "rate_negative"), "(0, inf)"),
+    ranges=TOKENS | dict.fromkeys(("k_positive", "rate_positive", "k_negative", "rate_negative"), "(0, inf)"),
     unit="batch",
 )
 def vespo(
@@ -113,12 +124,14 @@ def vespo(
     old_logps: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n"],
     mask: Mask,
+    ref_logps: Float[Tensor, "n t"] | None = None,
     *,
     batch_tokens: int | None = None,
     k_positive: Scalar = 2.0,
     rate_positive: Scalar = 3.0,
     k_negative: Scalar = 3.0,
     rate_negative: Scalar = 2.0,
+    beta: Scalar = 0.0,
 ) -> Tensor:
     r"""REINFORCE, each answer weighted by a smooth bump over its whole importance weight.
 
@@ -130,10 +143,11 @@ def vespo(
     answers in the batch.
 
     Args:
-        logps, old_logps, advantages, mask: as in `grpo`.
+        logps, old_logps, advantages, mask, ref_logps: as in `grpo`.
         batch_tokens: as in `dapo`.
         k_positive, k_negative: > 0, how fast the weight falls towards w = 0, by the sign of the advantage.
         rate_positive, rate_negative: > 0, the lambda: how fast it falls towards large w.
+        beta: >= 0, as in `sapo`.
 
     Raises:
         ValueError, TypeError: as in `grpo`.
@@ -147,4 +161,6 @@ def vespo(
     moved = log_ratios(logps, old_logps, mask).clamp(-20, 20).sum(-1).clamp(math.log(1e-8), 20).detach()
     power = either(advantages >= 0, k_positive, k_negative, moved)
     rate = either(advantages >= 0, rate_positive, rate_negative, moved)
-    return -(gamma_weight(moved, power, rate) * advantages * (logps * mask).sum(-1)).sum() / (batch_tokens or mask.sum())
+    weight = gamma_weight(moved, power, rate)
+    tokens = -(weight * advantages)[:, None] * logps + beta * k3(logps, ref_logps, mask)
+    return token_sum(tokens, mask).sum() / (batch_tokens or mask.sum())

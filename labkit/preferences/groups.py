@@ -47,10 +47,13 @@ def log_ratios(logps: Tensor, other: Tensor, mask: Tensor) -> Tensor:
     return (logps - other).masked_fill(~marked(mask), 0.0)
 
 
+def token_sum(x: Tensor, mask: Tensor) -> Tensor:
+    """Each answer's sum over its tokens."""
+    return x.masked_fill(~mask.bool(), 0.0).sum(-1)
+
+
 def token_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Each answer's mean over its tokens."""
-    counted = mask.bool()
-    return x.masked_fill(~counted, 0.0).sum(-1) / counted.sum(-1)
+    return token_sum(x, mask) / mask.bool().sum(-1)
 
 
 def clipped(ratio: Tensor, advantages: Tensor, epsilon: Scalar, epsilon_high: Scalar | None = None) -> Tensor:
@@ -59,19 +62,18 @@ def clipped(ratio: Tensor, advantages: Tensor, epsilon: Scalar, epsilon_high: Sc
     return -torch.minimum(ratio * advantages, ratio.clamp(min=1 - epsilon).clamp(max=1 + high) * advantages)
 
 
-def k3(logps: Tensor, ref_logps: Tensor | None, mask: Mask) -> Tensor | float:
+def k3(logps: Tensor, ref_logps: Tensor | None, mask: Mask) -> Tensor:
     """An estimate of KL(policy, reference) from the policy's own tokens: never negative, unbiased; 0 without a reference."""
     if ref_logps is None:
-        return 0.0
+        return torch.zeros_like(logps)
     back = capped(log_ratios(ref_logps, logps, mask))
     return back.expm1() - back
 
 
 def clipped_tokens(logps, old_logps, advantages, mask, ref_logps, epsilon, epsilon_high, beta) -> Float[Tensor, "n t"]:
-    """What GRPO, Dr. GRPO and DAPO share: the loss of every token, 0 outside the response."""
+    """What GRPO, Dr. GRPO and DAPO share: the loss of every token."""
     ratio = capped(log_ratios(logps, old_logps, mask)).exp()
-    tokens = clipped(ratio, advantages[:, None], epsilon, epsilon_high) + beta * k3(logps, ref_logps, mask)
-    return tokens.masked_fill(~marked(mask), 0.0)
+    return clipped(ratio, advantages[:, None], epsilon, epsilon_high) + beta * k3(logps, ref_logps, mask)
 
 
 @preference("2402.03300", oracle=TRL, ranges=CLIP)
@@ -156,7 +158,7 @@ def dr_grpo(
     tensor(-1.)
     """
     tokens = clipped_tokens(logps, old_logps, advantages, mask, ref_logps, epsilon, epsilon_high, beta)
-    return reduce(tokens.sum(-1) / (budget or mask.shape[1]), reduction)
+    return reduce(token_sum(tokens, mask) / (budget or mask.shape[1]), reduction)
 
 
 @preference("2503.14476", oracle=TRL, ranges=CLIP | {"batch_tokens": "[1, inf)"}, unit="batch")
@@ -197,7 +199,7 @@ def dapo(
     tensor(-0.3333)
     """
     tokens = clipped_tokens(logps, old_logps, advantages, mask, ref_logps, epsilon, epsilon_high, beta)
-    return tokens.sum() / (batch_tokens or mask.sum())
+    return token_sum(tokens, mask).sum() / (batch_tokens or mask.sum())
 
 
 def answer_ratios(logps: Tensor, old_logps: Tensor, mask: Mask) -> Float[Tensor, "n"]:
@@ -211,19 +213,23 @@ def gspo(
     old_logps: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n"],
     mask: Mask,
+    ref_logps: Float[Tensor, "n t"] | None = None,
     *,
     epsilon: Scalar = 3e-4,
     epsilon_high: Scalar | None = 4e-4,
+    beta: Scalar = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""GRPO with one ratio for the whole answer, since the whole answer was rewarded.
 
-    .. math:: -\min\!\left(s A,\ \mathrm{clip}(s, 1 - \epsilon, 1 + \epsilon_h) A\right), \qquad
+    .. math:: -\min\!\left(s A,\ \mathrm{clip}(s, 1 - \epsilon, 1 + \epsilon_h) A\right)
+        + \frac{\beta}{|y|} \sum_t \left(e^{d_t} - d_t - 1\right), \qquad
         s = \left(\frac{\pi(y)}{\pi^{\text{old}}(y)}\right)^{1 / |y|}
 
     Args:
-        logps, old_logps, advantages, mask: as in `grpo`.
+        logps, old_logps, advantages, mask, ref_logps: as in `grpo`.
         epsilon, epsilon_high: as in `grpo`, but a mean of many ratios stays much closer to 1; the paper's 3e-4 and 4e-4.
+        beta: >= 0, price of the KL, with d as in `grpo`; 0 as in TRL.
         reduction: "none" gives `(n,)`.
 
     Raises:
@@ -235,7 +241,8 @@ def gspo(
     >>> gspo(a, a, adv, torch.ones(1, 2, dtype=torch.bool))
     tensor(-2.)
     """
-    return reduce(clipped(answer_ratios(logps, old_logps, mask), advantages, epsilon, epsilon_high), reduction)
+    kl = token_mean(k3(logps, ref_logps, mask), mask)
+    return reduce(clipped(answer_ratios(logps, old_logps, mask), advantages, epsilon, epsilon_high) + beta * kl, reduction)
 
 
 @preference("2602.05261", oracle=TRL, ranges=CLIP)
@@ -244,19 +251,23 @@ def luspo(
     old_logps: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n"],
     mask: Mask,
+    ref_logps: Float[Tensor, "n t"] | None = None,
     *,
     epsilon: Scalar = 2e-3,
     epsilon_high: Scalar | None = 2.5e-3,
+    beta: Scalar = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""GSPO times the answer's length: the gradient of a long answer's token is no smaller than that of a short one's.
 
-    .. math:: -|y| \min\!\left(s A,\ \mathrm{clip}(s, 1 - \epsilon, 1 + \epsilon_h) A\right), \qquad
+    .. math:: -|y| \min\!\left(s A,\ \mathrm{clip}(s, 1 - \epsilon, 1 + \epsilon_h) A\right)
+        + \beta \sum_t \left(e^{d_t} - d_t - 1\right), \qquad
         s = \left(\frac{\pi(y)}{\pi^{\text{old}}(y)}\right)^{1 / |y|}
 
     Args:
-        logps, old_logps, advantages, mask: as in `grpo`.
+        logps, old_logps, advantages, mask, ref_logps: as in `grpo`.
         epsilon, epsilon_high: as in `gspo`; the paper's 2e-3 and 2.5e-3.
+        beta: >= 0, as in `gspo`.
         reduction: "none" gives `(n,)`.
 
     Raises:
@@ -269,4 +280,5 @@ def luspo(
     tensor(-4.)
     """
     ratio = answer_ratios(logps, old_logps, mask)
-    return reduce(marked(mask).sum(-1) * clipped(ratio, advantages, epsilon, epsilon_high), reduction)
+    kl = token_sum(k3(logps, ref_logps, mask), mask)
+    return reduce(marked(mask).sum(-1) * clipped(ratio, advantages, epsilon, epsilon_high) + beta * kl, reduction)
