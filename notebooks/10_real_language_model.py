@@ -154,7 +154,7 @@ show(
 # %%
 held = {kind: np.array([r["held"] for r in rs]) for kind, rs in runs.items()}
 gap = np.array([r["held_margin"].min() for r in runs["near"]])
-print({named[kind]: np.round(x, 2).tolist() for kind, x in held.items()})
+print({named[kind]: x.astype(float).round(2).tolist() for kind, x in held.items()})
 claim("held-back, near-duplicate: the chosen sentence falls, every one", held["near"].max(1), "<", 0)
 claim("and yet the margin grows on every one, by nats", gap, ">", 3)
 claim("held-back, opposite: the same sentence rises, every one", held["opposite"].min(1), ">", 0.5)
