@@ -130,7 +130,9 @@ for name in recipe.SCORES:
     up, down = pushes[name]
     ratio = down[at[40]] / up[at[40]]
     wanted = 4.0 if name.startswith("mean") else 1.0
-    claim(f"{name}: rejected over chosen push, 40 tokens against 10", abs(ratio - wanted), "<", 1e-12, kind="exact")
+    claim(
+        f"{name}: a rejected token is pushed {wanted:g} times as hard, but for", abs(ratio - wanted), "<", 1e-12, kind="exact"
+    )
 up = pushes["sum, no reference"][0]
 claim("sum, no reference: the long chosen answer is pushed harder than the short one", up[at[40]] - up[at[5]], ">", 0.01)
 up = pushes["sum, against the reference"][0]

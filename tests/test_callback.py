@@ -50,7 +50,7 @@ def train(folder, *callbacks, steps=12, seed=0, resume=None, same=True, lr=3e-3,
 
 
 def test_every_token_of_every_answer(tmp_path):
-    watch = DisplacementCallback(llamas.records(), every=4, share=9.0)
+    watch = DisplacementCallback(llamas.records(), every=4)
     trainer, _ = train(tmp_path, watch)
     folder = tmp_path / "displacement"
     files = looks(folder)
@@ -76,7 +76,7 @@ def test_every_token_of_every_answer(tmp_path):
 
 
 def test_the_training_is_not_touched(tmp_path):
-    watched, _ = train(tmp_path / "a", DisplacementCallback(llamas.records(), every=2, share=9.0))
+    watched, _ = train(tmp_path / "a", DisplacementCallback(llamas.records(), every=2))
     alone, _ = train(tmp_path / "b")
     for a, b in zip(watched.model.parameters(), alone.model.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -84,7 +84,7 @@ def test_the_training_is_not_touched(tmp_path):
 
 
 def test_what_it_wrote_is_diagnosed(tmp_path):
-    trainer, data = train(tmp_path, DisplacementCallback(llamas.records(), every=5, share=9.0), steps=20)
+    trainer, data = train(tmp_path, DisplacementCallback(llamas.records(), every=5), steps=20)
     told = labkit.diagnose(tmp_path / "displacement")
     before, after = CausalPolicy(llamas.llama(0), 0), CausalPolicy(trainer.model.eval(), 0)
     change = [preferences.sequence_logps(m(data.chosen), data.chosen, data.chosen_mask).mean().item() for m in (before, after)]
@@ -99,13 +99,13 @@ def test_what_it_wrote_is_diagnosed(tmp_path):
 
 
 def test_a_resumed_run_goes_on_in_the_same_files(tmp_path):
-    watch = DisplacementCallback(llamas.records(), every=4, share=9.0)
+    watch = DisplacementCallback(llamas.records(), every=4)
     train(tmp_path, watch, steps=10, save=8)
     first = {step: files["tokens"].read_bytes() for step, files in looks(tmp_path / "displacement").items()}
     assert list(first) == [0, 4, 8, 10]
     train(
         tmp_path,
-        DisplacementCallback(llamas.records(), every=4, share=9.0),
+        DisplacementCallback(llamas.records(), every=4),
         steps=14,
         save=8,
         resume=str(tmp_path / "checkpoint-8"),
@@ -128,7 +128,7 @@ def test_only_the_first_process_looks(tmp_path):
 def test_it_takes_its_share_and_no_more(tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    watch = DisplacementCallback(llamas.records(), every=10)
+    watch = DisplacementCallback(llamas.records(), every=50)
     looked = []
 
     def look(model, args, step, **_):
@@ -149,6 +149,12 @@ def test_it_takes_its_share_and_no_more(tmp_path, monkeypatch):
     watch.on_train_end(None, state, None)
     assert looked == [0, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000]
     assert 4.0 * (len(looked) - 1) <= 0.02 * 2000  # without the first look
+
+
+def test_whoever_asks_for_close_looks_gets_them():
+    assert DisplacementCallback(llamas.records(), every=50).share == 0.02
+    assert DisplacementCallback(llamas.records(), every=49).share == float("inf")
+    assert DisplacementCallback(llamas.records(), every=5, share=0.1).share == 0.1
 
 
 def test_samples_are_always_the_same():

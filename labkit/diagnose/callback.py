@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from labkit.training.run import write
 
 log = logging.getLogger("labkit")
 PAIRS = 64
+SHARE, OFTEN = 0.02, 50
 
 
 class DisplacementCallback:
@@ -38,7 +40,8 @@ class DisplacementCallback:
         k: how many tokens that gained or lost most are named, at each pair's opening.
         max_length: longer sequences are cut.
         share: of the training time that looking may take, the first look apart; one that would exceed it waits for the next
-            turn. Looking costs as much as `pairs / 4` pairs of training; a step of 64 pairs every 50 steps is 0.5 %.
+            turn. Looking costs as much as `pairs / 4` pairs of training; a step of 64 pairs every 50 steps is 0.5 %. None: 0.02
+            from `every=50` on; whoever asks for closer looks gets all of them.
 
     Raises:
         ValueError: no pairs, a record without its parts, sharded parameters, no tokenizer.
@@ -54,13 +57,15 @@ class DisplacementCallback:
         pairs: int = PAIRS,
         k: int = 10,
         max_length: int = 1024,
-        share: float = 0.02,
+        share: float | None = None,
     ):
         if importlib.util.find_spec("pyarrow") is None:  # now, and not after the first hour of training
             raise ValueError("DisplacementCallback writes parquet: pip install pyarrow")
         for name, value in (("every", every), ("pairs", pairs), ("k", k), ("max_length", max_length)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
+        if share is None:
+            share = SHARE if every >= OFTEN else math.inf
         if not share > 0:
             raise ValueError(f"share must be > 0, got {share!r}")
         self.records = probe_pairs if isinstance(probe_pairs, PreferencePairs) else sample(list(probe_pairs), pairs)

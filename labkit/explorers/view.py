@@ -42,10 +42,10 @@ def static(explorer: Explorer) -> "go.Figure":
         # what the button of this track shows: where it starts, with its own slider
         start = drawn[number][states.index(track.start)]
         frames.append(frame(f"{number}", start, explorer.explain(track.start, track.start), moving))
-        frames[-1]["layout"]["sliders"] = sliders(explorer.tracks, rows, number)
+        frames[-1]["layout"]["sliders"] = sliders(explorer, rows, number)
     layout, said = first["layout"], explorer.explain(explorer.start, explorer.start)
     more = {
-        "sliders": sliders(explorer.tracks, rows, 0),
+        "sliders": sliders(explorer, rows, 0),
         "updatemenus": buttons(explorer.tracks),
         "annotations": with_line(first, said),
     }
@@ -70,7 +70,8 @@ def with_line(drawn: Drawn, line: str) -> list[Any]:
     return [*layout["annotations"], {"text": text, "showarrow": False, "align": "left", "font": {"size": 14}, **place}]
 
 
-def sliders(tracks: tuple[Track, ...], states: list[list[State]], seen: int) -> list[dict[str, Any]]:
+def sliders(explorer: Explorer, states: list[list[State]], seen: int) -> list[dict[str, Any]]:
+    tracks, labels = explorer.tracks, {control.name: control.label for control in explorer.controls}
     left = 0.29 if len(tracks) > 1 else 0.0
     made = []
     for number, (track, row) in enumerate(zip(tracks, states, strict=True)):
@@ -81,7 +82,7 @@ def sliders(tracks: tuple[Track, ...], states: list[list[State]], seen: int) -> 
                 "steps": steps,
                 "active": row.index(track.start),
                 "visible": number == seen,
-                "currentvalue": {"prefix": f"{track.name} ", "font": {"size": 16, "color": theme.INK}},
+                "currentvalue": {"prefix": f"{labels[track.name]} ", "font": {"size": 16, "color": theme.INK}},
                 "x": left,
                 "len": 1 - left,
                 "pad": {"t": 60, "b": 0},
