@@ -236,6 +236,16 @@ claim("one word takes all that is lost there", float(r["gained"][1:].max()), "<"
 # The mass went to **lie**: "No, I would not lie ...". So the chosen sentence fell, and a near-paraphrase of it gained. That is
 # displacement, and it is not the harm of lesson 04, where the opposite gained. A verdict needs both halves.
 #
+# The doctor reads the same off the run, in words:
+
+# %%
+if REAL:
+    verdicts = {kind: labkit.diagnose(labkit.fit(recipe.preferring(kind, seed()))) for kind in ("near", "opposite")}
+    print(verdicts["near"])
+    claim("the doctor says of the near-duplicate that it fell", "fell" in verdicts["near"].verdict, "==", 1)
+    claim("and of the opposite that nothing was displaced", verdicts["opposite"].verdict == "no displacement", "==", 1)
+
+# %% [markdown]
 # ## Could one have known?
 #
 # Two ratios of gradients, before training, for one statement. Above 1, a small step lowers the chosen answer: a step of plain
