@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -22,7 +23,6 @@ from labkit.progress import bar
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # of a repository on the Hub
-HUB = ("huggingface.co", 443)
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,11 @@ def unreachable(download: bool) -> str:
         return "not tried: download=False"
     if said := offline():
         return said[0]
+    from huggingface_hub.constants import ENDPOINT  # a mirror, where HF_ENDPOINT names one
+
+    address = urlsplit(ENDPOINT)
     try:
-        socket.create_connection(HUB, timeout=3).close()
+        socket.create_connection((address.hostname or "", address.port or (80 if address.scheme == "http" else 443)), timeout=3).close()
     except OSError as error:
         return f"cannot be reached ({error})"
     return ""
