@@ -144,8 +144,9 @@ def unreachable(download: bool) -> str:
     from huggingface_hub.constants import ENDPOINT  # a mirror, where HF_ENDPOINT names one
 
     address = urlsplit(ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        socket.create_connection((address.hostname or "", address.port or (80 if address.scheme == "http" else 443)), timeout=3).close()
+        socket.create_connection((address.hostname or "", port), timeout=3).close()
     except OSError as error:
         return f"cannot be reached ({error})"
     return ""
