@@ -137,6 +137,7 @@ def gains(panels: Mapping[str, Mapping[str, float]]) -> "Figure":
         ax.set(title=title, xlabel="change of probability", yticks=[], ylim=(len(changes) - 0.4, -0.6))
         ax.spines["left"].set_visible(False)
         ax.grid(axis="y", visible=False)
+        ax.locator_params(axis="x", nbins=5)
         low, high = ax.get_xlim()
         ax.set_xlim(low, high + 0.35 * (high - low))
     return figure
