@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command("catalog", catalog, "every objective and meter, with its paper")
     sub.add_argument("--json", action="store_true", help="everything that is known, as JSON")
 
-    sub = command("data", data, "data sets: list, fetch, where")
+    sub = command("data", data, "data sets and the language model: list, fetch, where")
     sub.add_argument("action", choices=["list", "fetch", "where"], nargs="?", default="list")
     sub.add_argument("names", nargs="*", metavar="NAME")
 
@@ -189,13 +189,14 @@ def catalog(arguments: argparse.Namespace) -> int:
 
 
 def data(arguments: argparse.Namespace) -> int:
-    from labkit.data import CATALOG
-    from labkit.data.fetch import locate, sources
+    from labkit.data import CATALOG, weights
+    from labkit.data.fetch import sources
 
-    names = arguments.names or list(CATALOG)
-    unknown = [n for n in names if n not in CATALOG]
+    every = [*CATALOG, *weights.KNOWN]
+    names = arguments.names or every
+    unknown = [n for n in names if n not in every]
     if unknown:
-        raise ValueError(f"there is no data set called {unknown[0]!r}; there are {', '.join(CATALOG)}")
+        raise ValueError(f"there is nothing called {unknown[0]!r}; there are {', '.join(every)}")
     if arguments.action == "fetch" and not arguments.names:
         raise ValueError("say which: labkit data fetch fashion-mnist")
     for name in names:
@@ -203,11 +204,8 @@ def data(arguments: argparse.Namespace) -> int:
             print(f"{name:15} always here: nothing to fetch")
             continue
         source = sources()[name]
-        try:
-            paths = [locate(source, file.name, download=arguments.action == "fetch") for file in source.files]
-        except FileNotFoundError:
-            if arguments.action == "fetch":
-                raise
+        paths = weights.files(name, fetch=arguments.action == "fetch")
+        if not paths:
             size = sum(file.size for file in source.files) / 1e6
             print(f"{name:15} not here, {size:,.0f} MB: labkit data fetch {name}")
             continue

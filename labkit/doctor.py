@@ -221,6 +221,19 @@ def data() -> Iterator[Finding]:
         yield Finding("Fashion-MNIST", str(error), f"{PYTHON} -m labkit data fetch fashion-mnist")
 
 
+def language_model() -> Iterator[Finding]:
+    """What lesson 10 and the doctor of checkpoints need; every other lesson does without."""
+    from labkit.data import weights
+
+    lacking = [part for part in ("transformers", "accelerate", "gguf", "safetensors") if not importlib.util.find_spec(part)]
+    if lacking:
+        yield Finding("language model", f"without {', '.join(lacking)}", f'{PIP} "labkit[lm]"', advice=True)
+    for name in weights.KNOWN:
+        fetch = f"{PYTHON} -m labkit data fetch {name}"
+        said = str(home() / "models" / name) if weights.cached(name) else "not here yet: lesson 10 fetches it (93 MB)"
+        yield Finding(name, said, "" if weights.cached(name) else fetch, advice=True)
+
+
 def device() -> Iterator[Finding]:
     import torch
 
@@ -274,6 +287,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     server,
     kernel,
     data,
+    language_model,
     device,
     memory,
     disk,

@@ -39,7 +39,7 @@ def test_help_needs_no_torch():
 NONSENSE = [
     (["tour", "--only", "99"], "no lesson begins with '99'; there are 00_start_here"),
     (["data", "fetch"], "say which"),
-    (["data", "where", "mnist"], "no data set called 'mnist'; there are digits"),
+    (["data", "where", "mnist"], "there is nothing called 'mnist'; there are digits"),
     (["results", "nothing"], "there is no result called 'nothing'"),
     (["notebooks", "--keep", "99"], "no notebook begins with '99'"),
     (["train", "--loss", "nt_xent", "temperature"], "after nt_xent there must be key=value, got 'temperature'"),
@@ -150,3 +150,14 @@ def test_lab_starts_this_pythons_jupyterlab_and_hands_words_on(monkeypatch):
     command, env = called[0]
     assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-2:] == ["--no-browser", "--port=8890"]
     assert str(paths.PACKAGE.parent) in env["PYTHONPATH"].split(":")
+
+
+def test_the_language_model_is_listed_and_found_where_it_lies(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    assert cli.main(["data", "list", "smollm2-135m"]) == 0
+    assert "not here, 98 MB: labkit data fetch smollm2-135m" in capsys.readouterr().out
+    folder = tmp_path / "models" / "smollm2-135m"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    assert cli.main(["data", "fetch", "smollm2-135m"]) == 0 and cli.main(["data", "where", "smollm2-135m"]) == 0
+    assert str(folder / "model.safetensors") in capsys.readouterr().out

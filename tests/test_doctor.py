@@ -168,3 +168,16 @@ def test_versions_are_read(package):
 
 def test_requirements_are_those_of_the_project():
     assert D.requirements()["torch"] == "2.4" and Path(D.PACKAGE).name == "labkit"
+
+
+def test_the_language_model_is_advice_and_no_fault(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    name = "smollm2-135m"
+    missing = found(D.language_model)[name]
+    assert missing.mark == "·" and missing.cure.endswith(f"labkit data fetch {name}")
+    (tmp_path / "models" / name).mkdir(parents=True)
+    (tmp_path / "models" / name / "model.safetensors").touch()
+    assert found(D.language_model)[name].mark == "✓"
+    monkeypatch.setattr(D.importlib.util, "find_spec", lambda part: None if part == "gguf" else object())
+    extra = found(D.language_model)["language model"]
+    assert "gguf" in extra.found and "labkit[lm]" in extra.cure and not extra.fault

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from labkit.data import fetch as fetching
 from labkit.data.fetch import Source, sources, verified
 from labkit.paths import home
 from labkit.progress import bar
@@ -75,6 +76,18 @@ def missing(name: str, tried: list[str], hint: str) -> str:
 def cached(name: str) -> bool:
     """Whether a short name's model lies in labkit's cache, ready to use."""
     return (home() / "models" / name / "model.safetensors").exists()
+
+
+def files(name: str, *, fetch: bool) -> list[Path]:
+    """Where the files of a data set or of a known model are; none if they are not here and are not to be fetched."""
+    if name in KNOWN:
+        return sorted(locate(name).glob("*.safetensors")) if fetch or cached(name) else []
+    try:
+        return [fetching.locate(sources()[name], file.name, download=fetch) for file in sources()[name].files]
+    except FileNotFoundError:
+        if fetch:
+            raise
+        return []
 
 
 def known(name: str, download: bool) -> Path:
