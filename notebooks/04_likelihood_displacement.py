@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 from labkit import call, claim, link, metrics, predict, preferences, results, show
 from labkit.data.preferences import load
 from labkit.figures import answers as drawn
+from labkit.figures import diagnosis as opened
 from labkit.figures import preference as figures
 from labkit.lessons import scaled, seed, seeds
 from labkit.recipes import likelihood_displacement as recipe
@@ -713,6 +714,33 @@ for o in recipe.OPTIMIZERS:
 # is a verdict. To judge a run, measure the run: log the chosen log-probability of a fixed set of pairs, and look at the whole
 # softmax.
 #
+# ## Ask the doctor
+#
+# All of that in one call, on a run of labkit, on a trainer's log, or on two checkpoints. It says first what the evidence
+# cannot tell, then a verdict, who gained, and what to try next. Here is the run that Adam trained on the same ending:
+
+# %%
+diagnosis = labkit.diagnose(runs[tries[0], "same suffix", "Adam"])
+diagnosis
+
+# %%
+show(
+    opened.course(diagnosis.curves),
+    "Left, by step: how far the chosen and the rejected answers moved; the rejected ones fall by far more. Right, where the "
+    "answers open: what the chosen word, the rejected one, the opposite and all others gained and lost.",
+)
+history = runs[tries[0], "same suffix", "Adam"].history
+change = history["chosen_logps"][-1] - history["chosen_logps"][0]
+claim("the doctor's change is that of the run", abs(diagnosis.chosen.value - change), "<", 1e-4, kind="exact")
+claim(
+    "and its two parts, up to the fork and after it, add up",
+    abs(diagnosis.opening + diagnosis.ending - change),
+    "<",
+    1e-4,
+    kind="exact",
+)
+
+# %% [markdown]
 # ## What to remember
 #
 # - A margin does not say where the probability goes. It takes a third answer for both to fall.

@@ -311,3 +311,19 @@ def test_a_diagnosis_can_be_read_and_stored():
     assert str(told).index("It cannot tell") < str(told).index("Verdict")
     assert dataclasses.replace(told, verdict="cannot tell").fell is None
     assert "&lt;b&gt;" in dataclasses.replace(told, evidence=("<b>",))._repr_html_()
+
+
+# ---------------------------------------------------------------- and its picture
+
+
+def test_the_picture_shows_who_gained_and_that_nothing_is_lost():
+    from labkit.figures.diagnosis import course
+
+    told = diagnose(fit(exact("features"), progress=False))
+    whole, openings = course(told.curves).axes
+    lines = {text.get_text(): line.get_ydata() for text, line in zip(openings.texts, openings.lines[1:], strict=True)}
+    assert list(lines) == ["chosen", "rejected", "opposite", "similar", "other"]
+    assert abs(sum(lines.values())).max() < 1e-6 and lines["opposite"][-1] == pytest.approx(0.765, abs=0.01)
+    assert whole.lines[1].get_ydata()[-1] == pytest.approx(told.chosen.value, abs=1e-6)
+    with pytest.raises(ValueError, match="curves lacks chosen, rejected, gained_rejected"):
+        course({"step": [0, 1]})
