@@ -114,7 +114,7 @@ for k in (1, 7, 31):
 # number of negatives changes the scale. Here are both kinds of model, trained once and judged at every K: a network on digits
 # (τ = 0.1, from lesson 02) and a policy taught with 8 rejected answers.
 
-# %%
+# %% tags=["cover"]
 rows = {side: np.array([scores(side, k, 1.0).loss() for k in MANY]) for side in ("digits", "policy")}
 show(
     figures.chance_lines(np.array(MANY), {"digits, InfoNCE": rows["digits"], "answers, softmax DPO": rows["policy"]}),
@@ -132,7 +132,7 @@ for side, name in (("digits", "InfoNCE on digits"), ("policy", "softmax DPO on a
 # %%
 predict("04a-hardest", ["about 3 %", "about 10 %", "more than a quarter"])
 
-# %% tags=["cover"]
+# %%
 show(explorer())
 
 # %% [markdown]
