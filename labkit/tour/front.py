@@ -74,12 +74,12 @@ def table(lessons: list[dict[str, Any]]) -> str:
 
 
 def group(lesson: dict[str, Any]) -> str:
-    """The claims of one lesson; a click on its name folds them away."""
+    """The claims of one lesson, folded away unless one of them fails; a click on its name shows them."""
     asserted = [c for c in lesson["claims"] if c["asserted"]]
     held = sum(c["passed"] for c in asserted)
     columns = "".join(f'<th scope="col">{c}</th>' for c in ("Claim", "Number", "Must be", "Kind", "Verified", "Verdict"))
     return (
-        f'<details class="claims" open><summary>{html.escape(lesson["title"])} <span class="facts">{held} of {len(asserted)} '
+        f'<details class="claims"{" open" * (held < len(asserted))}><summary>{html.escape(lesson["title"])} <span class="facts">{held} of {len(asserted)} '
         f'hold; {lesson["seconds"]:.0f} s; <a href="{lesson["name"]}.html">the lesson</a></span></summary>'
         f'<div class="scroll"><table class="claims"><thead><tr>{columns}</tr></thead><tbody>'
         f"{''.join(row(c) for c in lesson['claims'])}</tbody></table></div></details>"
