@@ -79,8 +79,9 @@ def group(lesson: dict[str, Any]) -> str:
     held = sum(c["passed"] for c in asserted)
     columns = "".join(f'<th scope="col">{c}</th>' for c in ("Claim", "Number", "Must be", "Kind", "Verified", "Verdict"))
     return (
-        f'<details class="claims"{" open" * (held < len(asserted))}><summary>{html.escape(lesson["title"])} <span class="facts">{held} of {len(asserted)} '
-        f'hold; {lesson["seconds"]:.0f} s; <a href="{lesson["name"]}.html">the lesson</a></span></summary>'
+        f'<details class="claims"{" open" * (held < len(asserted))}><summary>{html.escape(lesson["title"])} '
+        f'<span class="facts">{held} of {len(asserted)} hold; {lesson["seconds"]:.0f} s; '
+        f'<a href="{lesson["name"]}.html">the lesson</a></span></summary>'
         f'<div class="scroll"><table class="claims"><thead><tr>{columns}</tr></thead><tbody>'
         f"{''.join(row(c) for c in lesson['claims'])}</tbody></table></div></details>"
     )
