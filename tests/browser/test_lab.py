@@ -23,7 +23,7 @@ DONE = """() => {
 
 def opened(page, lab, name):
     """The notebook in JupyterLab, all cells run."""
-    page.goto(f"{lab}/lab/tree/{name}.ipynb")
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb")  # a place of its own: no tab of another lesson comes back
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
     wait_for_kernel(page, lab, name)
     page.get_by_role("menuitem", name="Run", exact=True).click()
