@@ -13,6 +13,17 @@ from typing import Any
 
 from labkit.paths import notebooks
 
+# How every script begins, so that jupytext and whoever reads it know what it is.
+HEADER = """\
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+"""
 # The first code cell of every lesson: it finds labkit, or says how to get it (the path is that of a clone).
 FIRST_CELL = """\
 try:
@@ -126,7 +137,7 @@ def keep(script: Path) -> None:
         cell.metadata = type(cell.metadata)(kept(cell))
     notebook.metadata.clear()
     notebook.metadata["jupytext"] = {"notebook_metadata_filter": "-all"}
-    script.write_text(jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8", newline="\n")
+    script.write_text(HEADER + jupytext.writes(notebook, fmt="py:percent"), encoding="utf-8", newline="\n")
     write(script, overwrite=True)
 
 
@@ -145,6 +156,8 @@ def faults(script: Path) -> list[str]:
         found.append(f"{pair(script).name} {who}\n{difference}")
     elif pair(script).read_text(encoding="utf-8") != generate(script):
         found.append(f"{pair(script).name} has outputs or stray metadata: run  python -m labkit notebooks")
+    if not script.read_text(encoding="utf-8").startswith(HEADER):
+        found.append(f"{script.name} must begin with\n{HEADER}")
     code = [c.source for c in read(script).cells if c.cell_type == "code"]
     if not code or not code[0].startswith(FIRST_CELL):
         found.append(f"the first code cell of {script.name} must be\n{FIRST_CELL}")

@@ -7,7 +7,7 @@ import pytest
 
 from labkit import pairs
 
-SCRIPT = f"""# %% [markdown]
+SCRIPT = f"""{pairs.HEADER}# %% [markdown]
 # # A lesson
 # With $x^2$.
 
@@ -128,7 +128,8 @@ def test_modification_times_mean_nothing(script):
 def test_what_else_is_wrong_is_said(script):
     assert "is missing" in pairs.faults(script)[0]
     long = "\n".join(f"y{i} = {i}" for i in range(26))
-    script.write_text(SCRIPT.replace("import labkit", "import torch") + f"\n# %%\n{long}\n")
+    script.write_text(SCRIPT.removeprefix(pairs.HEADER).replace("import labkit", "import torch") + f"\n# %%\n{long}\n")
     pairs.write(script)
-    first, second = pairs.faults(script)
+    head, first, second = pairs.faults(script)
+    assert "05_try.py must begin with" in head and "jupytext" in head
     assert "the first code cell of 05_try.py must be" in first and "has 26 lines" in second
