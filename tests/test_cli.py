@@ -111,7 +111,7 @@ def test_words_become_calls(words, text):
 
 def test_notebooks_checks_writes_and_stops(monkeypatch, tmp_path, capsys):
     script = tmp_path / "05_try.py"
-    script.write_text(f"# %% [markdown]\n# # Try\n\n# %%\n{pairs.FIRST_CELL}\n")
+    script.write_text(f"{pairs.HEADER}# %% [markdown]\n# # Try\n\n# %%\n{pairs.FIRST_CELL}\n")
     monkeypatch.setattr(pairs, "notebooks", lambda: tmp_path)
     assert cli.main(["notebooks", "--check"]) == 1
     assert "05_try.ipynb is missing" in capsys.readouterr().out
