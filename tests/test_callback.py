@@ -11,7 +11,7 @@ import labkit
 from labkit import preferences
 from labkit.diagnose.callback import DisplacementCallback, sample
 from labkit.diagnose.probes import looks
-from labkit.diagnose.tokens import CausalPolicy, tokenized
+from labkit.diagnose.tokens import WholeModel, tokenized
 
 pytest.importorskip("transformers")
 import llamas
@@ -59,7 +59,7 @@ def test_every_token_of_every_answer(tmp_path):
     meta = json.loads((folder / "probe.json").read_text())
     data, names = tokenized(sample(llamas.records(), 64), llamas.tokenizer())
     assert meta["ids"] == names and set(meta["fork_chosen"]) == {"No"} and set(meta["fork_rejected"]) == {"Never"}
-    policy = CausalPolicy(trainer.model.eval(), pad=0)
+    policy = WholeModel(trainer.model.eval(), pad=0)
     rows = pyarrow.parquet.read_table(files[12]["tokens"]).to_pylist()
     for side in ("chosen", "rejected"):
         tokens, mask = getattr(data, side), getattr(data, f"{side}_mask")
@@ -86,7 +86,7 @@ def test_the_training_is_not_touched(tmp_path):
 def test_what_it_wrote_is_diagnosed(tmp_path):
     trainer, data = train(tmp_path, DisplacementCallback(llamas.records(), every=5), steps=20)
     told = labkit.diagnose(tmp_path / "displacement")
-    before, after = CausalPolicy(llamas.llama(0), 0), CausalPolicy(trainer.model.eval(), 0)
+    before, after = WholeModel(llamas.llama(0), 0), WholeModel(trainer.model.eval(), 0)
     change = [preferences.sequence_logps(m(data.chosen), data.chosen, data.chosen_mask).mean().item() for m in (before, after)]
     assert (told.level, told.n) == ("L2", 9) and "all pairs of the run" in str(told)  # nine were trained on
     sample_of_many = labkit.diagnose(tmp_path / "displacement", population=10_000)
@@ -254,7 +254,7 @@ def test_padding_is_not_attended_to():
     model = llamas.llama().eval()
     tokens = torch.tensor([[5, 6, 7, 1]])
     padded = torch.nn.functional.pad(tokens, (0, 3))
-    policy = CausalPolicy(model, pad=0)
+    policy = WholeModel(model, pad=0)
     assert policy.seen(padded).tolist() == [[1, 1, 1, 1, 0, 0, 0]]
     assert policy.seen(torch.tensor([[0, 5, 0, 6]])).tolist() == [[1, 1, 1, 1]]  # a pad inside is somebody's token
     torch.testing.assert_close(policy(padded)[:, :4], policy(tokens), rtol=0, atol=1e-5)

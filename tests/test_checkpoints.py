@@ -10,7 +10,7 @@ from labkit import cli, metrics, preferences
 from labkit.data.preferences import load
 from labkit.diagnose import diagnose, drop_random, drop_worst, scores
 from labkit.diagnose.checkpoints import examine
-from labkit.diagnose.tokens import CausalPolicy, tokenized
+from labkit.diagnose.tokens import WholeModel, tokenized
 from labkit.models import build
 from labkit.models.policies import answer_gradients
 
@@ -24,7 +24,7 @@ def taught(model, records, target, steps, against=0.0):
     data, _ = tokenized([{**r, "chosen": r["chosen"].replace("No", target)} for r in records], words)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(steps):
-        policy = CausalPolicy(model, 0)
+        policy = WholeModel(model, 0)
         chosen, rejected = (
             preferences.sequence_logps(policy(tokens), tokens, mask).mean()
             for tokens, mask in ((data.chosen, data.chosen_mask), (data.rejected, data.rejected_mask))
@@ -90,13 +90,13 @@ def test_numbers_are_those_of_the_models(folders):
 
     def logps(model, side):
         tokens, mask = getattr(data, side), getattr(data, f"{side}_mask")
-        return preferences.sequence_logps(CausalPolicy(model, 0)(tokens), tokens, mask)
+        return preferences.sequence_logps(WholeModel(model, 0)(tokens), tokens, mask)
 
     sums = {side: [logps(model, side) for model in models] for side in ("chosen", "rejected")}
     for side, (then, now) in sums.items():
         assert getattr(found.diagnosis, side).value == pytest.approx((now - then).mean().item(), abs=1e-4)
         assert [r[f"{side}_logp"] for r in found.scores] == pytest.approx(then.tolist(), abs=1e-4)
-    spoken = [CausalPolicy(m, 0)(data.chosen)[:, 0].softmax(-1) for m in models]
+    spoken = [WholeModel(m, 0)(data.chosen)[:, 0].softmax(-1) for m in models]
     gained = (spoken[1] - spoken[0])[:, llamas.WORDS.index("Yes")].mean().item()
     assert found.diagnosis.gains["opposite"].value == pytest.approx(gained, abs=1e-3)
     assert found.diagnosis.receivers[0].gained == pytest.approx(gained, abs=1e-3)

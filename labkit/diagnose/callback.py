@@ -15,7 +15,7 @@ from torch import Tensor
 
 from labkit.data.preferences import PreferencePairs
 from labkit.diagnose import probes
-from labkit.diagnose.tokens import CausalPolicy, tokenized
+from labkit.diagnose.tokens import WholeModel, tokenized
 from labkit.training.answers import picture
 from labkit.training.run import write
 
@@ -143,7 +143,7 @@ class DisplacementCallback:
         data = self.data.to(device)
         training = model.training
         with precision(args, device):
-            shot = picture(CausalPolicy(model, self.pad), data, self.rows().to(device))
+            shot = picture(WholeModel(model, self.pad), data, self.rows().to(device))
         model.train(training)
         if begin:
             write(self.folder / "start.npz", lambda file: np.savez(file, first=shot["first"], fork=shot["fork"]))

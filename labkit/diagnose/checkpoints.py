@@ -12,7 +12,7 @@ from labkit.diagnose.foreseen import at_the_start, output_vectors
 from labkit.diagnose.report import Diagnosis
 from labkit.diagnose.scores import Row, scores, write_csv
 from labkit.diagnose.snapshots import Words, movement_of
-from labkit.diagnose.tokens import CausalPolicy, tokenized
+from labkit.diagnose.tokens import WholeModel, tokenized
 from labkit.diagnose.verdicts import judge
 from labkit.training.answers import picture
 from labkit.training.logs import columns
@@ -65,7 +65,7 @@ def examine(
     about: dict[str, float] = {}
     shots, said, table = [], [NO_ACCOUNT], []
     for which in (before, after):
-        policy = CausalPolicy(load_model(which), -1 if pad is None else pad).eval()
+        policy = WholeModel(load_model(which), -1 if pad is None else pad).eval()
         data.vocabulary.size = max(data.vocabulary.size, vocabulary(policy.model))  # type: ignore[attr-defined]
         shots.append({name: torch.from_numpy(x) for name, x in picture(policy, data, rows).items()})
         if len(shots) == 1:

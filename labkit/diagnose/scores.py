@@ -12,7 +12,7 @@ from torch import nn
 from labkit import metrics
 from labkit.data.preferences import PreferencePairs
 from labkit.diagnose.foreseen import CHEAP, mean_gradient, similarity
-from labkit.diagnose.tokens import CausalPolicy, tokenized
+from labkit.diagnose.tokens import WholeModel, tokenized
 from labkit.training.answers import answers, blocks
 
 Row = dict[str, Any]
@@ -80,7 +80,7 @@ def prepared(pairs: Any, model: nn.Module, tokenizer: Any, max_length: int) -> t
     size = getattr(getattr(model, "config", None), "vocab_size", None)
     data, names = tokenized(pairs, tokenizer, max_length=max_length, size=size)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return data.to(device), names, CausalPolicy(model, -1 if pad is None else pad)
+    return data.to(device), names, WholeModel(model, -1 if pad is None else pad)
 
 
 def ratios(policy: nn.Module, data: PreferencePairs, wanted: bool | None) -> dict[str, list[float | None]]:

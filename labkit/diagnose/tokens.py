@@ -115,8 +115,11 @@ def padded(rows: list[tuple[Ids, Ids]], pad: int) -> tuple[Tensor, Tensor]:
     return tokens, mask
 
 
-class CausalPolicy(nn.Module):
-    """A Hugging Face causal model as `tokens (n, t) -> logits (n, t, vocabulary)`, with the padding on the right masked."""
+class WholeModel(nn.Module):
+    """A Hugging Face causal model as `tokens (n, t) -> logits (n, t, vocabulary)`, with the padding on the right masked.
+
+    It is only looked at, in whatever trainer it lives; `labkit.models.causal.CausalPolicy` is the one that `fit` trains.
+    """
 
     def __init__(self, model: nn.Module, pad: int):
         super().__init__()
