@@ -32,6 +32,7 @@ TOPICS: tuple[str, ...] = (
     "labkit.recipes.real_language_model",
     "labkit.recipes.remedies",
     "labkit.recipes.temperature",
+    "labkit.recipes.temperature_grid",
 )
 
 
