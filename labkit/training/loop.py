@@ -20,7 +20,7 @@ from labkit.registry import ENTRIES, catalog
 from labkit.training.account import Account, Line
 from labkit.training.answers import ROWS, answers, beside, picture, reference, referred, standing
 from labkit.training.config import Config
-from labkit.training.run import Run, chance, embed, load_data, probe, probe_inputs, write
+from labkit.training.run import VIEWED, Run, chance, embed, load_data, probe, probe_inputs, write
 
 CHECKPOINT_SECONDS = 2.0  # between two checkpoints, or
 CHECKPOINT_SHARE = 20  # so many times what writing one takes, if that is longer: a language model's takes a second
@@ -140,8 +140,15 @@ class Trainer:
         if self.policy:
             arrays = picture(self.model, self.data, self.probe[:ROWS])
         else:
-            arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy()}
+            arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy(), **self.twice()}
         write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
+
+    def twice(self) -> dict[str, np.ndarray]:
+        """Two views of the first instances of the probe, the same views at every snapshot: what alignment is measured on."""
+        if getattr(self.model, "by_index", False):
+            return {}
+        x, draw = self.data.x[self.probe[:VIEWED].to(self.device)], torch.Generator(self.device).manual_seed(0)
+        return {"views": torch.stack([embed(self.model, self.augment(x, draw)) for _ in range(2)]).numpy()}
 
     # ------------------------------------------------------------------ one step
 

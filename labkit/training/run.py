@@ -17,6 +17,7 @@ from labkit.registry import ENTRIES, Entry
 from labkit.training.config import Config
 
 PROBE = 2000  # a run's snapshots embed at most so many instances
+VIEWED = 256  # and two views of so many of them
 
 
 def load_data(config: Config) -> Any:
@@ -100,7 +101,10 @@ class Run:
 
     @cached_property
     def snapshots(self) -> dict[int, dict[str, np.ndarray]]:
-        """step -> arrays of the probe set: "z" for encoders; for policies see `answers.picture`; log-spaced steps."""
+        """step -> arrays of the probe set, at log-spaced steps; for policies see `answers.picture`.
+
+        Of encoders "z (n, d)", and "views (2, m, d)": two views of the first of these instances, always the same two.
+        """
         assert self.folder is not None, "this run was made of numbers: it has no snapshots"
         files = sorted((self.folder / "snapshots").glob("*.npz"))
         return {int(f.stem): dict(np.load(f)) for f in files}
