@@ -10,7 +10,7 @@ const matrix = (n, m, cell) => Array.from({ length: n }, (_, i) => {
 });
 
 // The matrix with every entry changed.
-const each = (rows, change) => matrix(rows.length, rows.length ? rows[0].length : 0, (i, j) => change(rows[i][j], i, j));
+const entrywise = (rows, change) => matrix(rows.length, rows.length ? rows[0].length : 0, (i, j) => change(rows[i][j], i, j));
 
 const sum = (row) => row.reduce((total, x) => total + x, 0);
 const mean = (row) => sum(row) / row.length;
@@ -68,7 +68,7 @@ const twoViews = (first, second) => {
 };
 
 // Each row's marked entries share a weight of 1; a row without any stays 0.
-const evenly = (mask) => each(mask, (on, i) => (on ? 1 / sum(mask[i].map(Boolean)) : 0));
+const evenly = (mask) => entrywise(mask, (on, i) => (on ? 1 / sum(mask[i].map(Boolean)) : 0));
 
 // The logits with their weights, which are a mask (bytes or booleans) or LOG-weights; without weights everyone counts once.
 const weighed = (logits, weights) => logits.map((row, i) => {
@@ -105,11 +105,11 @@ const shares = (logits, weights) => logShares(logits, weights).map((row) => row.
 // The gradient with respect to the logits, from the one with respect to logShares(logits, weights) = log(share).
 const logSharesBack = (share, slope) => {
   const whole = share.map((row, i) => row.reduce((total, r, j) => total + (r > 0 ? slope[i][j] : 0), 0));
-  return each(share, (r, i, j) => (r > 0 ? slope[i][j] - r * whole[i] : 0));
+  return entrywise(share, (r, i, j) => (r > 0 ? slope[i][j] - r * whole[i] : 0));
 };
 
 // log P, entry by entry, so that positives can be summed inside a logarithm.
-const logPositives = (positives) => each(positives, (p) => (p > 0 ? Math.log(p) : -Infinity));
+const logPositives = (positives) => entrywise(positives, (p) => (p > 0 ? Math.log(p) : -Infinity));
 
 // The partition (a column) minus the positives, one value per anchor: sum_j P_ij (D_i - L_ij), or with inside
 // D_i - log sum_j P_ij exp(L_ij). Anchors without positives give 0.
@@ -127,7 +127,7 @@ const contrast = (logits, positives, partition, inside = false) => {
 const contrastSlope = (logits, positives, partitionSlope, inside = false) => {
   const pull = inside ? shares(logits, logPositives(positives)) : positives;
   const weight = pull.map((row) => sum(row));
-  return each(logits, (_, i, j) => (weight[i] ? weight[i] * partitionSlope[i][j] : 0) - pull[i][j]);
+  return entrywise(logits, (_, i, j) => (weight[i] ? weight[i] * partitionSlope[i][j] : 0) - pull[i][j]);
 };
 
 // visit(i, j, squared distance) for i < j, by differences and not by products: exact for near duplicates.
