@@ -155,18 +155,21 @@ const logMeanPotential = (z, t) => {
   return logSumExp(found) - Math.log(found.length);
 };
 
-// Its gradient with respect to the points: each pair pushes by its share of the potential.
-const logMeanPotentialSlope = (z, t) => {
-  const whole = logSumExp(energies(z, t)), slope = matrix(z.length, z[0].length);
-  forPairs(z, (i, j, squared) => {
-    const push = -2 * t * Math.exp(-t * squared - whole);
-    for (let k = 0; k < z[i].length; k++) {
-      slope[i][k] += push * (z[i][k] - z[j][k]);
-      slope[j][k] -= push * (z[i][k] - z[j][k]);
-    }
-  });
-  return slope;
+// How much of the potential is each pair's, as a symmetric matrix: over i < j it adds up to 1.
+const potentialShares = (z, t) => {
+  const whole = logSumExp(energies(z, t)), found = matrix(z.length, z.length);
+  forPairs(z, (i, j, squared) => (found[i][j] = found[j][i] = Math.exp(-t * squared - whole)));
+  return found;
 };
+
+// The gradient of logMeanPotential with respect to the points: each pair pushes by its share.
+const logMeanPotentialSlope = (z, t) => potentialShares(z, t).map((share, i) => {
+  const slope = new Float64Array(z[i].length);
+  for (let j = 0; j < z.length; j++) {
+    for (let k = 0; k < slope.length; k++) slope[k] -= 2 * t * share[j] * (z[i][k] - z[j][k]);
+  }
+  return slope;
+});
 
 // a_i - b_i, in double precision.
 const differences = (a, b) => a.map((row, i) => Float64Array.from(row, (x, k) => x - b[i][k]));
