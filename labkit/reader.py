@@ -119,8 +119,8 @@ def live_question(key: str, choices: list[str], known: str | None) -> Any:
 def show(figure: Any, alt: str = "") -> None:
     """Show a matplotlib or plotly figure, or an explorer, with words for those who cannot see it.
 
-    An explorer (anything with `static()` and `live()`) is live in a notebook, and its static form (a figure that moves
-    without a kernel) on an exported page. In a script nothing is shown, but the figure is drawn all the same.
+    An explorer (anything with `html()`) moves by itself, in a notebook and on an exported page; where scripts do not run,
+    a picture of it stands. In a script nothing is shown, but the figure is drawn all the same.
 
     Args:
         figure: matplotlib Figure, plotly Figure, or explorer.
@@ -138,7 +138,10 @@ def show(figure: Any, alt: str = "") -> None:
             display(figure.live(), "")
             return
         figure = figure.static()
-    if hasattr(figure, "to_plotly_json"):
+    if hasattr(figure, "html"):
+        bundle: dict[str, Any] = {"text/html": figure.html(), "text/plain": words}
+        metadata: dict[str, Any] = {}
+    elif hasattr(figure, "to_plotly_json"):
         bundle, metadata = plotly_bundle(figure, words)
     elif hasattr(figure, "savefig"):
         bundle, metadata = png_bundle(figure, words)

@@ -13,7 +13,7 @@ from labkit import losses, preferences, results
 from labkit.explorers import bridge as explorer
 from labkit.explorers.bridge import MANY, SIDES, STRENGTHS, Bridge, digits, policy, scores
 from labkit.explorers.changes import leaves
-from labkit.explorers.core import jsonable
+from labkit.explorers.old import jsonable
 from labkit.explorers.view import Live
 from labkit.figures import preference_bridge
 from labkit.recipes import bridge as recipe

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.explorers.core import Control, Explorer, Shown, State, Track
+from labkit.explorers.old import Control, Explorer, Shown, State, Track
 from labkit.explorers.grids import stored
 from labkit.preferences import softmax_dpo
 from labkit.recipes.bridge import BETA, MOST, NUMBERS, cut

@@ -1,57 +1,27 @@
 """An explorer in plain Python: a state, the controls that change it, what it shows, and one line about what a change did.
 
-Nothing here knows a browser. `show` is pure, so the live view, the kernel-free figure and the tests see the same numbers.
+Nothing here knows a browser. `show` is pure, so the page, the picture for a slide and the tests see the same numbers.
 """
 
 import dataclasses
 import functools
-import typing
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
-from urllib.parse import parse_qsl, urlencode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
+from labkit.explorers import codes
+from labkit.explorers.parts import Control, Model, Moved, Sentence, Shown, State, jsonable, nearest
+from labkit.figures.scene import Scene
+from labkit.figures.words import fill, said
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
 
-Shown = dict[str, Any]
-Drawn = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class State:
-    """Where the controls stand: a frozen dataclass of words and numbers."""
-
+__all__ = ["Control", "Explorer", "Model", "Moved", "Sentence", "Shown", "State", "jsonable", "nearest"]
 
 S = TypeVar("S", bound=State)
-
-
-@dataclass(frozen=True)
-class Control(Generic[S]):
-    """One field of the state that the reader can change.
-
-    Args:
-        name: the field.
-        label: what stands beside it.
-        options: what it can be, given where the other controls stand.
-        kind: "slider" for numbers in order, "toggle" for two or three words, "menu" for more.
-    """
-
-    name: str
-    label: str
-    options: Callable[[S], Sequence[Any]]
-    kind: Literal["slider", "toggle", "menu"] = "slider"
-
-
-@dataclass(frozen=True)
-class Track(Generic[S]):
-    """A slider of the kernel-free figure: from `start`, the control `name` takes each of its options."""
-
-    label: str
-    start: S
-    name: str
 
 
 @dataclass(frozen=True)
@@ -60,108 +30,166 @@ class Explorer(Generic[S]):
 
     Args:
         name: what its state codes begin with.
+        title: what it is called on the page.
         start: the state it opens in.
-        controls: from top to bottom.
-        show: state -> numbers, words and arrays; pure, and fast enough to follow a drag.
-        explain: (before, after) -> one line that says what changed and why; with `before == after`, what is seen.
-        draw: what `show` gave -> a plotly figure in plain values, `{"data": [...], "layout": {...}}` with a width, a height and
-            a bottom margin. Every state of one explorer gives traces of the same kinds, with the same keys.
-        tracks: the sliders of the kernel-free figure; the first begins at `start`.
+        controls: from top to bottom, one for each field of the state but `moved`.
+        show: state -> numbers, words and arrays, of the same names in every state; pure.
+        scene: how that is drawn.
+        sentences: what is said, in order; the last should fit everything.
         alt: what the figure shows, for those who cannot see it.
-        settle: (state, name of the field just changed) -> a state whose fields go together.
+        model: how the browser knows what to show; without it, it looks it up in a table of all states.
+        version: of the state codes.
     """
 
     name: str
+    title: str
     start: S
-    controls: tuple[Control[S], ...]
+    controls: tuple[Control, ...]
     show: Callable[[S], Shown]
-    explain: Callable[[S, S], str]
-    draw: Callable[[Shown], Drawn]
-    tracks: tuple[Track[S], ...]
+    scene: Scene
+    sentences: tuple[Sentence, ...]
     alt: str
-    settle: Callable[[S, str], S] = lambda state, changed: state
+    model: Model | None = None
+    version: int = 1
 
-    def moved(self, state: S, name: str, value: Any) -> S:
-        """The state after the reader set one control."""
-        return self.settle(dataclasses.replace(state, **{name: value}), name)
-
-    def control(self, name: str) -> Control[S]:
+    def __post_init__(self) -> None:
+        fields = [f.name for f in dataclasses.fields(self.start)]
+        if [c.name for c in self.controls] != [f for f in fields if f != "moved"]:
+            raise ValueError(f"controls must be {fields}, in this order, got {[c.name for c in self.controls]}")
+        object.__setattr__(self, "start", self.settled(self.start))
         for control in self.controls:
-            if control.name == name:
-                return control
-        raise ValueError(f"{self.name} has no control {name!r}; there are {', '.join(c.name for c in self.controls)}")
+            value = getattr(self.start, control.name)
+            if value not in control.options:
+                choices = ", ".join(said(option) for option in control.options)
+                raise ValueError(f"{control.name} must be one of {choices}; got {value!r}")
 
-    def frames(self, name: str, start: S | None = None) -> Iterator[S]:
-        """The states that the control `name` can reach from `start`, in order."""
-        start = start or self.start
-        for value in self.control(name).options(start):
-            yield self.moved(start, name, value)
+    # ------------------------------------------------------------------ states
 
-    def code(self, state: S) -> str:
-        """The state in a line of text, which `restore` turns back into the state.
+    def settled(self, state: S) -> S:
+        """Controls that are not seen follow, or stand where they began."""
+        for control in self.controls:
+            if control.when and getattr(state, control.when[0]) not in control.when[1]:
+                value = getattr(state, control.follows) if control.follows else getattr(self.start, control.name)
+                state = dataclasses.replace(state, **{control.name: value})
+        return state
 
-        Floats are written so that they come back exactly.
-        """
-        return f"{self.name}?{urlencode(dataclasses.asdict(state))}"
+    def moved(self, state: S, **changes: Any) -> S:
+        """The state after the reader changed this."""
+        resets = any(c.resets and changes.get(c.name, getattr(state, c.name)) != getattr(state, c.name) for c in self.controls)
+        back = {"moved": None} if resets and "moved" not in changes else {}
+        return self.settled(dataclasses.replace(state, **back, **changes))
 
-    def restore(self, code: str) -> S:
-        """The state that `code` wrote.
+    def states(self) -> Iterator[S]:
+        """Every state that the controls can reach, with no point moved."""
+        known = set()
+        names = [control.name for control in self.controls]
+        for values in itertools.product(*(control.options for control in self.controls)):
+            state = self.moved(self.start, **dict(zip(names, values, strict=True)))
+            if state not in known:
+                known.add(state)
+                yield state
 
-        Raises:
-            ValueError: the code of another explorer, or one with unknown or missing fields.
-        """
-        name, _, query = code.partition("?")
-        given, kinds = dict(parse_qsl(query, keep_blank_values=True)), typing.get_type_hints(type(self.start))
-        if name != self.name or given.keys() != kinds.keys():
-            raise ValueError(f"code must look like {self.code(self.start)!r}, got {code!r}")
-        return type(self.start)(**{field: kinds[field](value) for field, value in given.items()})
+    @functools.cached_property
+    def layout(self) -> codes.Layout:
+        return codes.Layout(
+            self.name, self.version, tuple(tuple(c.options) for c in self.controls), moves=hasattr(self.start, "moved")
+        )
+
+    def code(self, state: S | None = None) -> str:
+        """The state in a short code, which `labkit.restore` turns back into the explorer in this state."""
+        state = self.start if state is None else self.settled(state)
+        return self.layout.write([getattr(state, c.name) for c in self.controls], getattr(state, "moved", None))
 
     def opened(self, code: str) -> "Explorer[S]":
-        """The same explorer, opening in the state of `code`."""
-        return dataclasses.replace(self, start=self.restore(code))
+        """The same explorer, opening in the state of `code`.
+
+        Raises:
+            ValueError: the code of another explorer or version, or a damaged one.
+        """
+        values, moved = self.layout.read(code)
+        found = dict(zip((c.name for c in self.controls), values, strict=True))
+        return dataclasses.replace(self, start=dataclasses.replace(self.start, **found, **({"moved": moved} if moved else {})))
+
+    def hidden(self, *names: str) -> "Explorer[S]":
+        """The same explorer without these controls: they stay where they start.
+
+        Raises:
+            ValueError: there is no such control.
+        """
+        known = [control.name for control in self.controls]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"hide must name controls of {self.name}: {', '.join(known)}; got {name!r}")
+        controls = tuple(dataclasses.replace(c, hidden=c.hidden or c.name in names) for c in self.controls)
+        return dataclasses.replace(self, controls=controls)
+
+    # ------------------------------------------------------------------ what is shown and said
 
     @functools.cached_property
     def memory(self) -> dict[S, Shown]:
         """What was shown before: going back to a place is free."""
         return {}
 
-    def seen(self, state: S) -> Shown:
+    def seen(self, state: S | None = None) -> Shown:
         """`show(state)`, computed once."""
+        state = self.start if state is None else self.settled(state)
         if state not in self.memory:
             self.memory[state] = self.show(state)
         return self.memory[state]
 
-    def drawn(self, state: S) -> Drawn:
-        return self.draw(self.seen(state))
+    def known(self, state: S) -> dict[str, Any]:
+        """What a sentence may speak of: the state, and what is shown."""
+        return {**dataclasses.asdict(state), **self.seen(state)}
 
-    def figure(self, state: S | None = None) -> "go.Figure":
-        """One state as a figure that stands still, for slides."""
-        import plotly.graph_objects as go
+    def explain(self, before: S, after: S) -> str:
+        """One line that says what changed and why; with the same state twice, what is seen."""
+        before, after = self.settled(before), self.settled(after)
+        old, new = self.known(before), self.known(after)
+        changed = next((f.name for f in dataclasses.fields(after) if getattr(before, f.name) != getattr(after, f.name)), "")
+        for sentence in self.sentences:
+            if sentence.fits(changed, old, new):
+                return fill(
+                    sentence.text, {f"{when}.{k}": v for when, kv in (("before", old), ("after", new)) for k, v in kv.items()}
+                )
+        return ""
 
-        return go.Figure(self.drawn(state or self.start))
+    # ------------------------------------------------------------------ views
 
-    def static(self) -> "go.Figure":
-        """A figure whose sliders need no kernel: every state of its tracks is inside."""
-        from labkit.explorers import view
+    def figure(self, state: S | None = None) -> "Figure":
+        """One state as a picture that stands still, for slides."""
+        from labkit.figures import picture, theme
 
-        return view.static(self)
+        state = self.start if state is None else self.settled(state)
+        figure = picture.drawn(self.scene, self.known(state))
+        theme.alt(figure, self.alt)
+        return figure
 
-    def live(self) -> Any:
-        """Widgets that ask this kernel."""
-        from labkit.explorers import view
+    def html(self) -> str:
+        """The explorer in one piece of HTML, which moves without a kernel and without a network."""
+        from labkit.explorers import page
 
-        return view.live(self)
+        return page.html(self)
+
+    def page(self) -> str:
+        """The explorer as a page of its own."""
+        from labkit.explorers import page
+
+        return page.page(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page, which opens in any browser, offline."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.page(), encoding="utf-8")
+        return path
+
+    def widget(self) -> Any:
+        """The same view as a widget of this kernel: its `state` and `code` follow the reader's hand, and can be set."""
+        from labkit.explorers import widget
+
+        return widget.widget(self)
 
     def _ipython_display_(self) -> None:
         from labkit import reader
 
         reader.show(self)
-
-
-def jsonable(shown: Shown) -> Shown:
-    """What is shown, as plain lists, numbers and words.
-
-    >>> jsonable({"x": np.array([1.5, 2.0]), "n": np.int64(2), "title": "Push"})
-    {'x': [1.5, 2.0], 'n': 2, 'title': 'Push'}
-    """
-    return {name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value for name, value in shown.items()}

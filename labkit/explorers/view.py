@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from labkit.explorers.changes import Path, changing, difference, leaves, nested, ranges, unlike
-from labkit.explorers.core import Control, Drawn, Explorer, State, Track
+from labkit.explorers.old import Control, Drawn, Explorer, State, Track
 from labkit.figures import theme
 
 if TYPE_CHECKING:
