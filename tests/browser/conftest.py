@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit import explorers
 from labkit.paths import PACKAGE, notebooks
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -61,6 +62,8 @@ def lab(tmp_path_factory):
     """The address of a JupyterLab on a copy of the lessons, without anyone's settings."""
     home, port = tmp_path_factory.mktemp("lab"), free_port()
     shutil.copytree(notebooks(), home / "notebooks", ignore=shutil.ignore_patterns("*.py", ".ipynb_checkpoints"))
+    for name in ("explorers", "explorers_dark"):
+        (home / "notebooks" / f"{name}.ipynb").write_text(json.dumps(all_explorers()))
     environment = os.environ | {
         "LABKIT_SMOKE": "1",
         "PYTHONPATH": str(PACKAGE.parent),
@@ -81,6 +84,15 @@ def lab(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(30)
+
+
+def all_explorers():
+    """A notebook with a cell for each explorer."""
+    sources = [f"from labkit import explorers\nexplorers.explorer({name!r})" for name in explorers.EXPLORERS]
+    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    cells = [{**cell, "id": f"cell-{k}", "source": source} for k, source in enumerate(sources)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def quiet_settings(home):

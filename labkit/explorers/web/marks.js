@@ -3,6 +3,9 @@ const NAMES = new Set("blue vermilion green purple sky orange yellow ink muted g
 
 const named = (color) => (NAMES.has(color) ? `var(--lk-${color})` : color);
 
+// Letters need more contrast than areas.
+const lettersIn = (color) => color.replace(/^var\(--lk-(\w+)\)$/, "var(--lk-$1-text, var(--lk-$1))");
+
 // The colour of the i-th element: one name, a list of names, one for each category, or a place on a map.
 function colored(color, shown, i) {
   if (typeof color === "string") return named(pick(slot(color, shown), i));
@@ -118,7 +121,7 @@ const MARKS = {
     return each(count(x, y, words), (i) => {
       const [at, up, line] = [g.x(pick(x, i)), g.y(pick(y, i)), fill(String(pick(words, i)), look)];
       if (!line || !Number.isFinite(at) || !Number.isFinite(up)) return "";
-      const attributes = `font-size="${m.size}" text-anchor="${m.anchor}" fill="${colored(m.color, shown, i)}"${weight}`;
+      const attributes = `font-size="${m.size}" text-anchor="${m.anchor}" fill="${lettersIn(colored(m.color, shown, i))}"${weight}`;
       return lettered(at, up + 0.35 * m.size, line, attributes, m.size);
     });
   },

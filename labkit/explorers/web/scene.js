@@ -140,7 +140,7 @@ function labelled(panel, g, shown, look) {
 }
 
 function labelOf(mark, g, shown, look) {
-  const m = mark.slots, words = fill(m.label, look), color = colored(m.color, shown, 0);
+  const m = mark.slots, words = fill(m.label, look), color = lettersIn(colored(m.color, shown, 0));
   if (mark.kind === "rule") {
     if (slot(m.y, shown) === null) return { x: g.x(pick(slot(m.x, shown), 0)) + 5, y: g.box.top + 8, anchor: "start", words, color };
     return { x: g.box.left + 4, y: g.y(pick(slot(m.y, shown), 0)) - 10, anchor: "start", words, color };
