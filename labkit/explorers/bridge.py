@@ -6,14 +6,16 @@ trained on digits, the implicit rewards those of a small language model taught w
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.explorers.old import Control, Explorer, Shown, State, Track
+from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
 from labkit.explorers.grids import stored
+from labkit.figures.scene import Axis, Panel, Scene, bars, line, points, text
 from labkit.preferences import softmax_dpo
 from labkit.recipes.bridge import BETA, MOST, NUMBERS, cut
 from labkit.results import load
@@ -22,6 +24,7 @@ MANY = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 TEMPERATURE, TAUGHT = 0.1, 8  # of the digits' network; how many rejected answers the policy was taught with
 SIDES = ("digits", "policy")
+HIGH = np.array([0.15, 0.3, 0.6, 1.05])  # the axis of shares takes one of these
 ALT = (
     "Two rows of bars and a curve, moved by one slider, the number K of negatives. Bars: the share of the push on the nearest "
     "negative, the second nearest and so on, for digits (InfoNCE) and for a language model (DPO with K rejected answers). "
@@ -92,62 +95,94 @@ def scores(side: str, k: int, strength: float) -> Scores:
 def show(state: Bridge) -> Shown:
     shown: Shown = {"k": state.k, "strength": state.strength, "rank": np.arange(1, MOST + 1), "over": np.array(MANY)}
     shown |= {"chance": np.log1p(shown["over"]), "chance_now": math.log1p(state.k)}
+    shown |= {"candidates": state.k + 1, "even": 1 / state.k, "legend_x": MOST}
     for side in SIDES:
         now = scores(side, state.k, state.strength)
         shown[f"{side}_alike"], shown[f"{side}_other"] = now.by_rank()
+        highest = float((shown[f"{side}_alike"] + shown[f"{side}_other"]).max())
+        shown[f"{side}_high"] = float(HIGH[(highest <= 0.97 * HIGH).argmax()] if highest <= 0.97 * HIGH[-1] else HIGH[-1])
+        shown[f"{side}_legend"] = 0.92 * shown[f"{side}_high"]
         shown[f"{side}_hardest"] = float(now.share().max(1).values.mean())
         shown[f"{side}_loss"] = np.array([scores(side, k, state.strength).loss() for k in MANY])
         shown[f"{side}_loss_now"] = now.loss()
     return shown
 
 
-def explain(before: Bridge, after: Bridge) -> str:
-    now = show(after)
-    hard = f"{now['digits_hardest']:.0%} of the push on digits, {now['policy_hardest']:.0%} on answers"
-    if after.k == 1:
-        seen = f"K = 1: a pair. Chance is log 2 = {math.log(2):.2f}, and on the right this is DPO."
-    else:
-        seen = (
-            f"K = {after.k}: chance is log {after.k + 1} = {now['chance_now']:.2f}. The hardest negative carries {hard}; "
-            f"an even share is {1 / after.k:.0%}."
-        )
-    if before.strength != after.strength:
-        how = "gathers on the hardest" if after.strength > before.strength else "spreads over all"
-        return f"Scores count {after.strength:g} times as in training, without training again: the push {how}. {seen}"
-    if before.k != after.k:
-        old = show(before)
-        lost = f"digits {old['digits_loss_now']:.2f} → {now['digits_loss_now']:.2f}"
-        return f"{seen} Losses: {lost}, answers {old['policy_loss_now']:.2f} → {now['policy_loss_now']:.2f}; no model changed."
-    return seen
+def panel(side: str, at: tuple[float, float, float, float], title: str, color: str, alike: str) -> Panel:
+    """The share of the push on the hardest negative, the second hardest and so on."""
+    hover = f"number {{rank}}: {{{side}_NAME:.1%}} of the push"
+    kinds = ((f"{side}_other", color, 0), (f"{side}_alike", "vermilion", f"${side}_other"))
+    marks = tuple(bars("$rank", f"${n}", base=b, color=c, hover=hover.replace(f"{side}_NAME", n)) for n, c, b in kinds)
+    told = text("$legend_x", f"${side}_legend", alike, color="vermilion", anchor="end")
+    x = Axis("the hardest first" if side == "policy" else "", 0.3, 32.7, ticks=[1, 8, 16, 24, 32])
+    return Panel(at, (*marks, told), title=title, x=x, y=Axis("share of the push", 0, f"${side}_high", format=".0%"))
 
 
-def bridge(k: int = 8, strength: float = 1.0) -> Explorer[Bridge]:
+SCENE = Scene(
+    panels=(
+        panel("digits", (0, 0, 0.5, 0.48), "InfoNCE on digits", "blue", "vermilion: of the same digit"),
+        panel("policy", (0, 0.5, 0.5, 1), "DPO on answers", "purple", "vermilion: near-duplicates of the chosen"),
+        Panel(
+            (0.5, 0, 1, 1),
+            (
+                line("$over", "$chance", color="muted", dash="dash", label="log(K + 1)"),
+                line("$over", "$digits_loss", label="digits"),
+                line("$over", "$policy_loss", color="purple", label="answers"),
+                points("$k", "$chance_now", color="muted", size=9),
+                points("$k", "$digits_loss_now", size=11),
+                points("$k", "$policy_loss_now", color="purple", size=11, symbol="diamond"),
+            ),
+            title="Both losses; dashed is chance",
+            x=Axis("K, negatives or rejected answers", 0.9, 36, log=True, ticks=[1, 2, 4, 8, 16, 32]),
+            y=Axis("loss, nats", 0, 4.2),
+            cursor="k",
+        ),
+    ),
+    height=500,
+)
+SEEN = (
+    "K = {after.k}: chance is log {after.candidates} = {after.chance_now:.2f}. The hardest negative carries "
+    "{after.digits_hardest:.0%} of the push on digits, "
+    "{after.policy_hardest:.0%} on answers; an even share is {after.even:.0%}."
+)
+PAIR = "K = 1: a pair. Chance is log 2 = {after.chance_now:.2f}, and on answers this is DPO. "
+LOSSES = (
+    " Losses: digits {before.digits_loss_now:.2f} → {after.digits_loss_now:.2f}, "
+    "answers {before.policy_loss_now:.2f} → {after.policy_loss_now:.2f}; no model changed."
+)
+AGAIN = "Scores count {after.strength:g} times as in training, without training again: the push "
+SENTENCES = (
+    Sentence(PAIR + "One negative carries all of the push." + LOSSES, changed="k", when={"k": 1}),
+    Sentence(SEEN + LOSSES, changed="k"),
+    Sentence(AGAIN + "has one negative to fall on.", changed="strength", when={"k": 1}),
+    Sentence(AGAIN + "gathers on the hardest. " + SEEN, changed="strength", rises="strength"),
+    Sentence(AGAIN + "spreads over all. " + SEEN, changed="strength"),
+    Sentence(PAIR, when={"k": 1}),
+    Sentence(SEEN),
+)
+
+
+def bridge(k: int = 8, strength: float = 1.0, hide: Sequence[str] = ()) -> Explorer[Bridge]:
     """The bridge explorer: who pushes among K negatives, and the loss against K, for embeddings and for a policy.
 
     Args:
         k: where the slider begins.
         strength: how strongly scores count; 1 is as in training, that is temperature 0.1 and beta 0.5.
+        hide: controls that are not offered.
 
     Raises:
-        ValueError: a `k` or `strength` that the controls do not have.
+        ValueError: a `k`, a `strength` or a control that there is not.
     """
-    from labkit.figures.preference_bridge import linked
-
-    if k not in MANY:
-        raise ValueError(f"k must be one of {', '.join(map(str, MANY))}, got {k!r}")
-    if strength not in STRENGTHS:
-        raise ValueError(f"strength must be one of {', '.join(f'{s:g}' for s in STRENGTHS)}, got {strength!r}")
-    start = Bridge(k, float(strength))
     return Explorer(
         name="bridge",
-        start=start,
+        title="From pairs to lists: InfoNCE and DPO are one loss",
+        start=Bridge(k, float(strength)),
         controls=(
-            Control("k", "negatives K", lambda state: MANY),
-            Control("strength", "strength", lambda state: STRENGTHS, kind="menu"),
+            Control("k", "negatives K", MANY),
+            Control("strength", "scores count", STRENGTHS, kind="menu", words=[f"× {s:g}" for s in STRENGTHS]),
         ),
         show=show,
-        explain=explain,
-        draw=linked,
-        tracks=(Track("how many: K", start, "k"), Track("how strongly", start, "strength")),
+        scene=SCENE,
+        sentences=SENTENCES,
         alt=ALT,
-    )
+    ).hidden(*hide)

@@ -1,7 +1,7 @@
-"""From pairs to lists, drawn: the bridge explorer's panels, and what more rejected answers buy."""
+"""From pairs to lists, drawn: losses below their chance lines, and what more rejected answers buy."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,72 +10,6 @@ from labkit.figures.preference import halo, hue, spaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-WIDTH, HEIGHT = 1000, 460
-SIDES = {"digits": ("x", "y", "InfoNCE on digits", theme.BLUE), "policy": ("x2", "y2", "DPO on answers", theme.PURPLE)}
-ALIKE = {"digits": "same digit", "policy": "near-duplicate"}
-LEFT, RIGHT = (0.0, 0.43), (0.56, 0.92)
-
-
-def linked(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Bars of who pushes, for embeddings above and for a policy below, and both losses against K, as a plain plotly figure."""
-    data: list[dict[str, Any]] = []
-    for side, (x, y, _, color) in SIDES.items():
-        for part, shade in ((f"{side}_other", color), (f"{side}_alike", theme.VERMILION)):
-            hover = "nearest but %{x}: %{y:.1%}<extra></extra>".replace("nearest but %{x}", "number %{x}")
-            look = {"marker": {"color": shade, "line": {"width": 0}}, "hovertemplate": hover}
-            data.append({"type": "bar", "x": shown["rank"], "y": shown[part], "xaxis": x, "yaxis": y, **look})
-    for name, color, dash in (("chance", theme.MUTED, "dash"), *((f"{s}_loss", SIDES[s][3], "solid") for s in SIDES)):
-        own = {"type": "scatter", "xaxis": "x3", "yaxis": "y3"}
-        line = {"color": color, "width": 2.5, "dash": dash}
-        hover = f"{name.replace('_', ' ')} %{{y:.2f}} at K = %{{x}}<extra></extra>"
-        data.append({**own, "x": shown["over"], "y": shown[name], "mode": "lines", "line": line, "hovertemplate": hover})
-        dot = {"color": color, "size": 11}
-        now = {"x": [shown["k"]], "y": [shown[f"{name}_now"]], "marker": dot, "cliponaxis": False}
-        data.append({**own, **now, "mode": "markers", "hoverinfo": "skip"})
-    return {"data": data, "layout": layout(shown)}
-
-
-def layout(shown: Mapping[str, Any]) -> dict[str, Any]:
-    axes: dict[str, Any] = {}
-    for n, domain in (("", (0.58, 1.0)), ("2", (0.0, 0.42))):
-        axes[f"xaxis{n}"] = {"domain": LEFT, "anchor": f"y{n}", "range": [0.3, 32.7], "tickvals": [1, 8, 16, 24, 32]}
-        axes[f"yaxis{n}"] = {"domain": domain, "anchor": f"x{n}", "tickformat": ".0%", "title": titled("share of the push")}
-        side = "policy" if n else "digits"
-        high = float((shown[f"{side}_alike"] + shown[f"{side}_other"]).max())
-        axes[f"yaxis{n}"]["range"] = [0, next(top for top in (0.15, 0.3, 0.6, 1.05) if high <= 0.97 * top or top > 1)]
-    axes["xaxis2"]["title"] = titled("negative or rejected answer, the hardest first")
-    ticks = {"tickvals": [1, 2, 4, 8, 16, 32], "range": np.log10([0.9, 36]).tolist()}
-    axes["xaxis3"] = {"domain": RIGHT, "anchor": "y3", "type": "log", **ticks, "title": titled("K, how many negatives")}
-    axes["yaxis3"] = {"domain": (0.0, 1.0), "anchor": "x3", "range": [0, 4.2], "title": titled("loss, nats")}
-    for axis in axes.values():
-        axis["fixedrange"] = True
-    look = {"barmode": "stack", "bargap": 0.12, "showlegend": False, "annotations": annotations(shown)}
-    size = {"width": WIDTH, "height": HEIGHT, "margin": {"l": 60, "r": 30, "t": 60, "b": 50}}
-    return theme.layout(**axes, **look, **size, font={"family": theme.FONT, "size": 13, "color": theme.INK})
-
-
-def titled(text: str) -> dict[str, Any]:
-    return {"text": text, "standoff": 6, "font": {"size": 13}}
-
-
-def annotations(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A title over each panel, and the name of each line at its right end."""
-    plain = {"showarrow": False, "align": "left", "xanchor": "left"}
-    over = {**plain, "xref": "paper", "yref": "paper", "yanchor": "bottom", "yshift": 6}
-    made = []
-    for side, top in (("digits", 1.0), ("policy", 0.42)):
-        name, color = SIDES[side][2:]
-        words = f'<b><span style="color:{color}">{name}</span></b>, <span style="color:{theme.VERMILION}">{ALIKE[side]}</span>'
-        made.append({**over, "text": words, "x": LEFT[0], "y": top})
-    strength = "" if shown["strength"] == 1 else f", scores × {shown['strength']:g}"
-    made.append({**over, "text": f"<b>K = {shown['k']}</b>{strength}", "x": RIGHT[0], "y": 1.0})
-    ends = {"chance<br>log(K + 1)": ("chance", theme.MUTED)} | {side: (f"{side}_loss", SIDES[side][3]) for side in SIDES}
-    points = [(32.0, float(min(shown[name][-1], 4.1))) for name, _ in ends.values()]
-    for (words, (_, color)), (_, y) in zip(ends.items(), spaced(points, 1, 32, 0, 4.2, 0.1), strict=True):
-        at = {"xref": "x3", "yref": "y3", "x": float(np.log10(32)), "y": y, "xshift": 12}
-        made.append({**plain, **at, "text": words, "font": {"color": color, "size": 13}})
-    return made
 
 
 @theme.styled

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,19 @@ def said(value: Any, spec: str = "") -> str:
     number = float(value)
     if not np.isfinite(number):
         return "NaN" if np.isnan(number) else "∞" if number > 0 else "−∞"
-    text = f"{round(number)}" if spec == "d" else format(number, spec or "g")
+    if spec == "d":
+        text = f"{round(number)}"
+    else:
+        text = format(number, spec or "g") if spec[-1:] in ("", "g") else fixed(number, spec)
     return text.replace("-", "−") if text[:1] == "-" and "e" not in text else text
 
 
-def at(values: Mapping[str, Any], place: int) -> dict[str, Any]:
-    """The values of one element: of arrays their entry at this place, everything else as it is."""
-    found = {}
-    for name, value in values.items():
-        listed = isinstance(value, (list, tuple, np.ndarray))
-        if not listed:
-            found[name] = value
-        elif place < len(value):
-            found[name] = value[place]
-    return found
+def fixed(number: float, spec: str) -> str:
+    """So many digits behind the point, halves rounded up: as browsers do, and not as Python does, to the even digit.
+
+    >>> fixed(0.125, ".0%"), fixed(0.125, "+.2f")
+    ('13%', '+0.13')
+    """
+    digits, percent = int(spec.lstrip("+.")[:-1]), spec.endswith("%")
+    exact = Decimal(100 * number if percent else number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return format(exact, f"{'+' * spec.startswith('+')}.{digits}f") + "%" * percent
