@@ -27,11 +27,15 @@ RESULTS: dict[str, Callable[..., dict[str, Any]]] = {}
 TOPICS: tuple[str, ...] = (
     "labkit.recipes.alignment_uniformity",
     "labkit.recipes.bridge",
+    "labkit.recipes.clinic",
     "labkit.recipes.dimensional_collapse",
+    "labkit.recipes.displacement",
     "labkit.recipes.likelihood_displacement",
+    "labkit.recipes.maps",
     "labkit.recipes.real_language_model",
     "labkit.recipes.remedies",
     "labkit.recipes.temperature",
+    "labkit.recipes.time_machine",
     "labkit.recipes.temperature_grid",
 )
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from labkit.data.preferences import PreferencePairs
 from labkit.diagnose.foreseen import at_the_start, output_vectors
 from labkit.diagnose.report import Diagnosis
 from labkit.diagnose.scores import Row, scores, write_csv
@@ -22,11 +23,25 @@ GRADIENTS = 16  # pairs whose gradients stand for all, at the start
 NO_ACCOUNT = "No first-order account: it needs every update, and here are two checkpoints."
 
 
+class Looked(NamedTuple):
+    """The pairs that were compared, and what both models say of them, token by token: what a figure of one pair needs.
+
+    names: of all pairs in `data`; rows: those that were compared; before, after: as `training.answers.picture` has them.
+    """
+
+    data: PreferencePairs
+    names: list[str]
+    rows: Tensor
+    before: dict[str, Tensor]
+    after: dict[str, Tensor]
+
+
 class Examined(NamedTuple):
-    """What became of the pairs, and what could be known of each before."""
+    """What became of the pairs, what could be known of each before, and what was looked at."""
 
     diagnosis: Diagnosis
     scores: list[Row]
+    looked: Looked | None = None
 
 
 def examine(
@@ -80,7 +95,7 @@ def examine(
         row.setdefault("chosen_change", None)
     if len(rows) < len(names):
         said.append(f"A sample of {len(rows)} of {len(names)} pairs was compared; all were scored.")
-    return Examined(judge(movement, said=said, **about), table)
+    return Examined(judge(movement, said=said, **about), table, Looked(data, names, rows, *shots))
 
 
 def sampled(n: int, limit: int) -> Tensor:

@@ -6,25 +6,30 @@ Everything is computed here and now, by torch in the type itself, so it holds fo
 import functools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, nearest
 from labkit.figures.scene import Axis, Panel, Scene, categories, line, points, rects, rule, text
-from labkit.losses import info_nce
+from labkit.recipes.precision import (
+    BROKEN,
+    FORMS,
+    INPUTS,
+    OFF,
+    STUCK,
+    TEMPERATURES,
+    TOLERATED,
+    TYPES,
+    Computed,
+    computed,
+    exact,
+    far,
+    judged,
+    limit,
+)
 
-TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-FORMS = ("naive", "log(x + eps)", "stable")
-INPUTS = ("aligned", "random", "opposite")
-TEMPERATURES = tuple(float(f"{10 ** (k / 8 - 3):.2g}") for k in range(25))
-EPS = 1e-8
-TOLERATED = 0.01  # a value or a gradient that is off by more is called wrong
 VALUES, SLOPES = (1e-4, 3e4), (1e-8, 1e5)  # what the panels show; smaller numbers lie on their floor, crosses near the top
-FINE, OFF, STUCK, BROKEN = range(4)
 COLORS = ("blue", "orange", "purple", "vermilion")
 ALT = (
     "The loss and its gradient against temperature, in the chosen type and form, beside the exact curve; crosses mark "
@@ -42,73 +47,6 @@ class Precision(State):
     form: str = "naive"
     inputs: str = "random"
     temperature: float = 0.056
-
-
-class Computed(NamedTuple):
-    """The loss, its gradient in the first view, and the largest logit."""
-
-    value: float
-    gradient: Tensor
-    logit: float
-
-
-# ------------------------------------------------------------------ the losses
-
-
-@functools.cache
-def views(inputs: str, n: int = 16, d: int = 16) -> tuple[Tensor, Tensor]:
-    """Two views of n points, unit rows in float64; partners have cosine 0.95, nothing in common, or cosine -0.95."""
-    generator = torch.Generator().manual_seed(0)
-    a, b, c = (F.normalize(torch.randn(n, d, generator=generator, dtype=torch.float64), dim=-1) for _ in range(3))
-    if inputs == "random":
-        return a, c
-    across = F.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1)
-    cosine = 0.95 if inputs == "aligned" else -0.95
-    return a, cosine * a + math.sqrt(1 - cosine**2) * across
-
-
-def written(form: str, z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
-    """InfoNCE as it is written in many places, and as it is here."""
-    if form == "stable":
-        return info_nce(z1, z2, temperature=temperature)
-    z1, z2 = F.normalize(z1, dim=-1), F.normalize(z2, dim=-1)
-    raised = ((z1 @ z2.T) / temperature).exp()
-    share = raised.diagonal() / raised.sum(-1)
-    return -(share + EPS if form == "log(x + eps)" else share).log().mean()
-
-
-@functools.cache
-def computed(dtype: str, form: str, inputs: str, temperature: float) -> Computed:
-    z1, z2 = (z.to(TYPES[dtype]) for z in views(inputs))
-    z1 = z1.clone().requires_grad_()
-    loss = written(form, z1, z2, temperature)
-    (slope,) = torch.autograd.grad(loss, z1)
-    return Computed(loss.item(), slope.double(), ((z1 @ z2.T) / temperature).max().item())
-
-
-def limit(dtype: str) -> float:
-    """The logarithm of the type's largest number: exp of more is infinite."""
-    return math.log(torch.finfo(TYPES[dtype]).max)
-
-
-def exact(inputs: str, temperature: float) -> Computed:
-    return computed("float64", "stable", inputs, temperature)
-
-
-def far(found: Tensor, true: Tensor) -> float:
-    """The relative error, of a number or of a gradient as a whole; what nobody can tell from nothing is none."""
-    return float((found - true).norm() / true.norm().clamp(min=1e-6))
-
-
-def judged(found: Computed, true: Computed) -> int:
-    """Whether one could train with this value and this gradient."""
-    if not (math.isfinite(found.value) and found.gradient.isfinite().all()):
-        return BROKEN
-    size = found.gradient.norm() / true.gradient.norm().clamp(min=1e-6)
-    if true.gradient.norm() > 1e-6 and size < TOLERATED:
-        return STUCK
-    value = far(torch.tensor(found.value), torch.tensor(true.value))
-    return OFF if max(value, far(found.gradient, true.gradient)) > TOLERATED else FINE
 
 
 # ------------------------------------------------------------------ what is shown
@@ -191,11 +129,12 @@ def why(state: Precision, found: Computed, true: Computed, most: float, verdict:
     what = f"{state.dtype}, {state.form}, temperature {state.temperature:g}"
     if state.form == "stable":
         off = f"{abs(found.value - true.value):.1g}"
-        return f"{what}: the largest logit is taken out before exp, so nothing overflows; off by {off}, from rounding the inputs."
+        return f"{what}: the largest logit is taken out before exp, so nothing overflows; rounding moves the loss by {off}."
     if verdict == BROKEN:
         return f"{what}: {born(found, most)}"
     if verdict == STUCK:
-        return f"{what}: the positive's share has vanished beside eps, so the loss stops at {found.value:.4g} and its slope is gone."
+        stopped = f"the loss stops at {found.value:.4g} and its slope is gone"
+        return f"{what}: the positive's share has vanished beside eps, so {stopped}."
     room = f"the largest logit, {found.logit:.3g}, fits below {most:.3g}, the log of the type's maximum"
     if verdict == OFF:
         return f"{what}: {room}, but more than 1 % of the value or of the slope is rounded away."
@@ -278,7 +217,12 @@ SENTENCES = (
 
 
 def precision(
-    *, dtype: str = "float16", form: str = "naive", inputs: str = "random", temperature: float = 0.056, hide: tuple[str, ...] = ()
+    *,
+    dtype: str = "float16",
+    form: str = "naive",
+    inputs: str = "random",
+    temperature: float = 0.056,
+    hide: tuple[str, ...] = (),
 ) -> Explorer[Precision]:
     """The precision lab: one loss in four types and three forms, against temperature.
 

@@ -80,7 +80,10 @@ class Walk(NamedTuple):
 def walk(config: Config, data: PreferencePairs, watched: Sequence[int]) -> Walk:
     """Train as `fit` does, on all pairs at once, and look at the watched ones at each step."""
     model, _ = beginning(config, data)
-    entry, optimizer = ENTRIES[config.loss.name], OPTIMIZERS[config.optimizer.name](model.parameters(), **config.optimizer.kwargs)
+    entry, optimizer = (
+        ENTRIES[config.loss.name],
+        OPTIMIZERS[config.optimizer.name](model.parameters(), **config.optimizer.kwargs),
+    )
     ledger, rows = Ledger(model.parameters(), optimizer, len(data)), torch.arange(len(data))
     start = {f"ref_{name}": x.detach() for name, x in answers(model, data, rows).items()}
     looks, pushes = [look(model, data, watched)], [np.zeros((len(watched), 2 * len(data)))]
@@ -104,7 +107,7 @@ def mean_margin(now: dict[str, Tensor], start: dict[str, Tensor]) -> float:
 
 @torch.no_grad()
 def look(model: nn.Module, data: PreferencePairs, watched: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Token by token, and as wholes: both answers; and every word at each place of the chosen one. In float64 from the logits."""
+    """Both answers, token by token and whole, and every word at each place of the chosen one. In float64 from the logits on."""
     assert data.rejected is not None and data.rejected_mask is not None
     rows = list(watched)
     sides = [(data.chosen[rows], data.chosen_mask[rows]), (data.rejected[rows], data.rejected_mask[rows])]
@@ -134,14 +137,15 @@ def kept(made: Walk, data: PreferencePairs, watched: Sequence[int], frames: int 
 
 
 def spread(margin: np.ndarray, frames: int) -> list[int]:
-    """Steps at which the margin is nearest to equal shares of where it ends, each after the one before where there are enough."""
-    if len(margin) <= frames:
-        return list(range(len(margin))) + [len(margin) - 1] * (frames - len(margin))
+    """Steps at which the margin is nearest to equal shares of where it ends; no step twice, where there are enough."""
+    last = len(margin) - 1
+    if last < frames:
+        return [min(k, last) for k in range(frames)]
     wanted = np.linspace(0, margin[-1], frames)
     found = [int(np.abs(margin - m).argmin()) for m in wanted]
     for k in range(1, frames):
-        found[k] = min(max(found[k], found[k - 1] + 1), len(margin) - frames + k)
-    return found[:-1] + [len(margin) - 1]
+        found[k] = min(max(found[k], found[k - 1] + 1), last - frames + 1 + k)
+    return [*found[:-1], last]
 
 
 def side_of(data: PreferencePairs, row: int, gained: Tensor, side: str) -> dict[str, Any]:
@@ -186,7 +190,8 @@ def stacked(arrays: list[np.ndarray]) -> np.ndarray:
     kind = max((a.dtype for a in arrays), key=lambda d: d.itemsize)
     whole = np.full((len(arrays), *shape), "" if kind.kind == "U" else np.nan if kind.kind == "f" else 0, dtype=kind)
     for row, a in enumerate(arrays):
-        whole[row, *(slice(n) for n in a.shape)] = a
+        place: Any = (row, *map(slice, a.shape))
+        whole[place] = a
     return whole
 
 
