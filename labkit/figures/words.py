@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,24 @@ def said(value: Any, spec: str = "") -> str:
         return value
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
-    number = float(value)
+    number = float(value) + 0.0  # without the sign of -0.0
     if not np.isfinite(number):
         return "NaN" if np.isnan(number) else "∞" if number > 0 else "−∞"
-    if spec == "d":
-        text = f"{round(number)}"
-    else:
-        text = format(number, spec or "g") if spec[-1:] in ("", "g") else fixed(number, spec)
-    return text.replace("-", "−") if text[:1] == "-" and "e" not in text else text
+    text = f"{round(number)}" if spec == "d" else shortest(number, spec) if spec[-1:] in ("", "g") else fixed(number, spec)
+    if text[:1] != "-" or "e" in text:
+        return text
+    return text.replace("-", "−" if re.search("[1-9]", text) else "")
+
+
+def shortest(number: float, spec: str) -> str:
+    """So many digits that count, halves rounded up.
+
+    >>> shortest(0.125, ".2g"), shortest(1e-5, ""), shortest(250, "+g")
+    ('0.13', '1e-05', '+250')
+    """
+    digits = int(spec.lstrip("+.").rstrip("g") or 6)
+    rounded = float(Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(number))
+    return format(rounded, f"{'+' * spec.startswith('+')}.{digits}g")
 
 
 def fixed(number: float, spec: str) -> str:
@@ -58,6 +68,8 @@ def fixed(number: float, spec: str) -> str:
     >>> fixed(0.125, ".0%"), fixed(0.125, "+.2f")
     ('13%', '+0.13')
     """
+    if abs(number) >= 1e19:
+        return format(number, "g")
     digits, percent = int(spec.lstrip("+.")[:-1]), spec.endswith("%")
     exact = Decimal(100 * number if percent else number).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     return format(exact, f"{'+' * spec.startswith('+')}.{digits}f") + "%" * percent

@@ -33,6 +33,7 @@ function general(x, digits) {
 function formatted(x, spec) {
   const [, plus, digits, kind] = /^(\+?)(?:\.(\d+))?([dgf%]?)$/.exec(spec);
   if (kind === "d") return String(Math.round(x));
+  if (kind !== "g" && Math.abs(x) >= 1e19) return general(x, 6);
   const plain = kind === "" || kind === "g";
   const text = plain ? general(x, Number(digits || 6)) : kind === "%" ? `${(100 * x).toFixed(digits)}%` : x.toFixed(digits);
   return plus && x >= 0 ? `+${text}` : text;
@@ -43,7 +44,8 @@ function said(value, spec = "") {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
   const text = formatted(value, spec);
-  return text[0] === "-" && !text.includes("e") ? `−${text.slice(1)}` : text;
+  if (text[0] !== "-" || text.includes("e")) return text;
+  return `${/[1-9]/.test(text) ? "−" : ""}${text.slice(1)}`;
 }
 
 // The template with its numbers; `look` finds the value of a name.
