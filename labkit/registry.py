@@ -173,9 +173,11 @@ def guard(fn: F, checker: Checker) -> F:
     return guarded  # type: ignore[return-value]
 
 
-def checked(*, sizes: Mapping[str, int] | None = None, ranges: Mapping[str, str] | None = None) -> Callable[[F], F]:
+def checked(
+    *, sizes: Mapping[str, int] | None = None, ranges: Mapping[str, str] | None = None, raw: bool = True
+) -> Callable[[F], F]:
     """The checks of `@objective` for a helper that is no objective: nothing is registered."""
-    return lambda fn: guard(fn, Checker(fn, sizes=sizes or {}, ranges=ranges or {}, raw=True))
+    return lambda fn: guard(fn, Checker(fn, sizes=sizes or {}, ranges=ranges or {}, raw=raw))
 
 
 def preference(arxiv: str, **about: Any) -> Callable[[F], F]:

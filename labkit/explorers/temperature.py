@@ -1,206 +1,123 @@
 """What the temperature does, in two modes that answer opposite questions.
 
-*re-weigh*: the same embeddings, another temperature. Nothing moves but the shares of the push; exact.
 *re-train*: another really trained model for each temperature, from a stored grid.
+*re-weigh*: the same embeddings, another temperature. Nothing moves but the shares of the push; exact.
 """
 
 import functools
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from labkit import metrics
 from labkit.contrast import unit
-from labkit.explorers.angles import pairs
-from labkit.explorers.core import Control, Explorer, Shown, State, Track
-from labkit.explorers.grids import Grid, available, stored
-from labkit.metrics import hardness
-from labkit.recipes.temperature import METERS, meters
-from labkit.registry import ENTRIES
+from labkit.explorers.core import Control, Explorer, Model, State, nearest
+from labkit.explorers.temperature_scene import ALT, SENTENCES, own_scene, scene
+from labkit.explorers.weighing import BOUNDS, METERS, WEIGHED, Grid, Models
+from labkit.recipes import pushes
+from labkit.recipes.temperature_grid import DATA, TEMPERATURES
+from labkit.registry import checked
+from labkit.results import load
 
-MODES = ("re-train", "re-weigh")
-STEPS = (1, 1.2, 1.4, 1.7, 2, 2.5, 3, 4, 5, 6, 7, 8.5)
-WEIGHTS = tuple(t for power in (-2, -1, 0) for step in STEPS if 0.02 <= (t := float(f"{step}e{power}")) <= 2)
-ALT = (
-    "Linked views of trained embeddings at one temperature: the embeddings, with each point as large as its share of the push "
-    "on one anchor; how far apart positives, same-class and other pairs are; at which of these angles the push is; "
-    "and meters against temperature with the loss between its chance line and its floor. Lowering the temperature on fixed "
-    "embeddings moves the push to the most similar points, most of them of the anchor's own class; models trained at lower "
-    "temperatures spread their classes out."
-)
+LOSSES = {"nt_xent": "NT-Xent", "dcl": "DCL", "dhel": "DHEL", "sup_con": "SupCon"}
+MODES = {"re-train": "re-train: a model each", "re-weigh": "re-weigh: one model"}
+MOST = 256  # rows of somebody's own; more are drawn from
 
 
 @dataclass(frozen=True)
 class Temperature(State):
-    """Which data, which mode, the temperature of the softmax, and the temperature the model was trained with."""
+    """Which models, which mode, the temperature, that of the model's training, and the instance whose push is drawn."""
 
     data: str = "circle"
+    loss: str = "nt_xent"
     mode: str = "re-train"
     temperature: float = 0.5
     trained: float = 0.5
+    anchor: int = 0
 
 
-@dataclass(frozen=True)
-class Models:
-    """The grids that the explorer can look at, by name."""
-
-    grids: Mapping[str, Grid]
-
-    def grid(self, state: Temperature) -> Grid:
-        return self.grids[state.data]
-
-    def model(self, state: Temperature) -> int:
-        return int(np.abs(self.grid(state).temperatures - state.trained).argmin())
-
-    def temperatures(self, state: Temperature) -> tuple[float, ...]:
-        """What the slider can be: the models there are, or any temperature to weigh one of them with."""
-        if state.mode == "re-train":
-            return tuple(self.grid(state).temperatures.tolist())
-        return tuple(sorted({*WEIGHTS, *([state.trained] if state.trained else [])}))
-
-    def settle(self, state: Temperature, changed: str) -> Temperature:
-        """In re-train mode the model follows the slider; in re-weigh mode it stays what it was."""
-        known = self.grid(state).temperatures
-        if not known.all():  # nobody knows how these embeddings were trained
-            state = replace(state, mode="re-weigh", trained=0.0)
-        elif state.mode == "re-train":
-            state = replace(state, trained=nearest(known, state.temperature))
-            return replace(state, temperature=state.trained)
-        else:
-            state = replace(state, trained=nearest(known, state.trained or state.temperature))
-        return replace(state, temperature=nearest(self.temperatures(state), state.temperature))
-
-    @functools.cached_property
-    def measured(self) -> dict[tuple[str, int, float], dict[str, float]]:
-        return {}
-
-    def meters(self, state: Temperature, temperature: float) -> dict[str, float]:
-        """Meters of the state's model, weighed with this temperature; each computed once."""
-        key = (state.data, self.model(state), temperature)
-        if key not in self.measured:
-            grid = self.grid(state)
-            self.measured[key] = meters(*grid.views(key[1]), torch.tensor(grid.labels, dtype=torch.long), temperature)
-        return self.measured[key]
-
-    # ------------------------------------------------------------------ what is shown
-
-    def show(self, state: Temperature) -> Shown:
-        grid, model = self.grid(state), self.model(state)
-        z1, z2 = grid.views(model)
-        labels = torch.tensor(grid.labels)
-        cosines = (z1 @ z1.T).fill_diagonal_(-math.inf)
-        push, anchor = hardness(cosines, state.temperature), grid.anchor
-        return {
-            **{name: getattr(state, name) for name in ("data", "mode", "temperature", "trained")},
-            "plane": grid.plane[model].copy(),
-            "labels": grid.labels.copy(),
-            "anchor": anchor,
-            "push": push[anchor].numpy(),
-            **pairs(cosines, (z1 * z2).sum(-1), push, labels),
-            **self.curves(state),
-            **{f"{name}_now": value for name, value in self.meters(state, state.temperature).items()},
-        }
-
-    def curves(self, state: Temperature) -> Shown:
-        """Meters against temperature: of another model each, or of this model weighed with each."""
-        over = self.temperatures(state)
-        own = state.mode == "re-train"
-        rows = [self.meters(replace(state, trained=t) if own else state, t) for t in over]
-        chance, floor = frame_of_the_loss(len(self.grid(state).labels), over)
-        lines = {"over": np.array(over), "chance": np.array(chance), "floor": np.array(floor)}
-        return lines | {name: np.array([row[name] for row in rows]) for name in METERS}
-
-    # ------------------------------------------------------------------ what is said
-
-    def explain(self, before: Temperature, after: Temperature) -> str:
-        old, new = self.meters(before, before.temperature), self.meters(after, after.temperature)
-        if before.data != after.data or before == after:
-            return (
-                f"{self.whose(after)}: {new['push_same']:.0%} of an anchor's push falls on its own class, "
-                f"which is {self.even(after):.0%} of the other points."
-            )
-        if before.mode != after.mode:
-            if after.mode == "re-train":
-                return "Re-train: every temperature on the slider is a model of its own."
-            return f"Re-weigh: the model trained at {after.trained:g} stays; the slider only changes how its push is shared."
-        return self.weighed(before, after, old, new) if after.mode == "re-weigh" else self.retrained(before, after, old, new)
-
-    def weighed(self, before: Temperature, after: Temperature, old: dict[str, float], new: dict[str, float]) -> str:
-        how = "gathers on the nearest" if after.temperature < before.temperature else "spreads over all"
-        return (
-            f"Same embeddings, weighed at {after.temperature:g} instead of {before.temperature:g}: no point moved, but the "
-            f"push {how}: {told(old, new, 'push_near')} on the nearest twentieth, "
-            f"{told(old, new, 'push_same')} on the same class."
-        )
-
-    def retrained(self, before: Temperature, after: Temperature, old: dict[str, float], new: dict[str, float]) -> str:
-        spread = "spread out" if new["same_class"] < old["same_class"] else "draw together"
-        more = new["mean_norm"] - old["mean_norm"]
-        cosine, uniformity = (f"{old[m]:.2f} → {new[m]:.2f}".replace("-", "−") for m in ("same_class", "uniformity"))
-        cone = f" All points lean to one side: their mean has length {new['mean_norm']:.2f}." if more > 0.1 else ""
-        return (
-            f"Another model, trained at {after.temperature:g} instead of {before.temperature:g}: "
-            f"{told(old, new, 'push_same')} of the push on the same class; classes {spread} "
-            f"(same-class cosine {cosine}, uniformity {uniformity}).{cone}"
-        )
-
-    def whose(self, state: Temperature) -> str:
-        if not state.trained:
-            return "Your embeddings, which are not re-trained"
-        return f"{state.data.capitalize()}, model trained at {state.trained:g}, weighed at {state.temperature:g}"
-
-    def even(self, state: Temperature) -> float:
-        """The part of an anchor's negatives that are of its class: its share of the push, were all pushed alike."""
-        counts = np.bincount(self.grid(state).labels)
-        n = counts.sum()
-        return float((counts * (counts - 1)).sum() / (n * (n - 1)))
-
-
-def nearest(known: Any, value: float) -> float:
-    """The one of the known temperatures that differs from `value` by the smallest factor."""
-    return float(min(known, key=lambda t: abs(math.log(t / value))))
-
-
-def told(old: dict[str, float], new: dict[str, float], meter: str) -> str:
-    return f"{old[meter]:.0%} → {new[meter]:.0%}"
+# ---------------------------------------------------------------- what is known
 
 
 @functools.cache
-def frame_of_the_loss(n: int, over: tuple[float, ...]) -> tuple[list[float], list[float]]:
-    """Chance line and floor of NT-Xent for `n` pairs."""
-    entry = ENTRIES["nt_xent"]
-    return [entry.chance(n)] * len(over), [float(entry.floor(n, t) or 0.0) for t in over]
+def stored() -> Grid:
+    """The models that ship with labkit."""
+    kept, sets = load("temperature_grid"), {}
+    for name in DATA:
+        of = {meter: kept[f"{name}_{meter}"] for meter in (*METERS, *WEIGHED, "spectrum")}
+        sets[name] = Models(
+            name=name,
+            labels=kept[f"{name}_labels"].astype(np.int32),
+            z=kept[f"{name}_z"],
+            meters={meter: of[meter][:, :-1] for meter in METERS},
+            untrained={meter: of[meter][:, -1] for meter in METERS},
+            weighed={meter: of[meter][:, :-1] for meter in WEIGHED},
+            spectrum=of["spectrum"][:, :-1],
+            bounds={bound: kept[f"{name}_{bound}"] for bound in BOUNDS},
+            whose="The same embeddings",
+        )
+    return Grid(sets, LOSSES, TEMPERATURES)
 
 
-def explorer(models: Models, start: Temperature) -> Explorer[Temperature]:
-    from labkit.figures.linked import linked
+@checked(sizes={"n": 2}, raw=False)
+def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor, "n"], seed: int = 0) -> Models:
+    """Somebody's own embeddings, as the only model of a data set: what nobody can know of them is NaN."""
+    rows, whose = torch.arange(len(z1)), "Your embeddings"
+    if len(rows) > MOST:
+        rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST].sort().values
+        whose += f" ({MOST} of {len(z1)} rows, drawn with seed {seed})"
+    z, y = torch.stack([z1, z2])[:, rows].float(), labels[rows]
+    first, second = unit(z.double())
+    measured = {
+        "uniformity": float(metrics.uniformity(first)),
+        "alignment": float(metrics.alignment(first, second)),
+        "mean_norm": float(metrics.mean_norm(first)),
+        "rank": float(metrics.effective_rank(first, center=True)),
+    }
+    weighed = [pushes.weighed(loss, first, second, y, TEMPERATURES) for loss in LOSSES]
+    many = len(LOSSES)
+    return Models(
+        name="yours",
+        labels=y.numpy().astype(np.int32),
+        z=np.stack([z.numpy()[None]] * many),
+        meters={name: np.full((many, 1), measured.get(name, np.nan), np.float32) for name in METERS},
+        untrained={name: np.full(many, np.nan, np.float32) for name in METERS},
+        weighed={name: np.array([[row[name]] for row in weighed], np.float32) for name in WEIGHED},
+        spectrum=np.stack([metrics.singular_spectrum(first).numpy()[None]] * many).astype(np.float32),
+        bounds={name: np.array(found, np.float32) for name, found in pushes.bounds(list(LOSSES), y, TEMPERATURES).items()},
+        whose=f"{whose}, which are not re-trained",
+    )
 
-    start = models.settle(start, "")
-    own = replace(start, mode="re-train", temperature=start.trained)
-    labels = {"re-train": "re-train: another model each", "re-weigh": "re-weigh: the same model"}
-    tracks = [Track(labels["re-weigh"], replace(start, mode="re-weigh"), "temperature")]
-    if start.trained:
-        tracks.insert(int(start.mode == "re-weigh"), Track(labels["re-train"], own, "temperature"))
-    modes = MODES if start.trained else ("re-weigh",)
-    return Explorer(
+
+# ---------------------------------------------------------------- the explorer
+
+
+def explorer(grid: Grid, start: Temperature, *, own: bool) -> Explorer[Temperature]:
+    modes = ("re-weigh",) if own else tuple(MODES)
+    numbers = range(len(next(iter(grid.sets.values())).labels))
+    again = ("mode", ("re-weigh",))
+    made = Explorer(
         name="temperature",
+        title="Temperature",
         start=start,
         controls=(
-            Control("data", "data", lambda state: tuple(models.grids), kind="menu"),
-            Control("mode", "mode", lambda state: modes, kind="toggle"),
-            Control("temperature", "temperature", models.temperatures),
+            Control("data", "data", tuple(grid.sets), kind="toggle"),
+            Control("loss", "loss", tuple(LOSSES), kind="menu", words=tuple(LOSSES.values())),
+            Control("mode", "mode", modes, kind="toggle", words=tuple(MODES[mode] for mode in modes)),
+            Control("temperature", "temperature", TEMPERATURES),
+            Control("trained", "trained at", TEMPERATURES, when=again, follows="temperature"),
+            Control("anchor", "anchor", tuple(numbers), words=tuple(f"instance {i}" for i in numbers)),
         ),
-        show=models.show,
-        explain=models.explain,
-        draw=linked,
-        tracks=tuple(tracks),
+        show=grid.show,
+        scene=own_scene() if own else scene(),
+        sentences=SENTENCES,
         alt=ALT,
-        settle=models.settle,
+        model=Model("temperature", grid.plain()),
     )
+    return made.hidden("data", "mode", "trained") if own else made
 
 
 def temperature(
@@ -209,29 +126,35 @@ def temperature(
     labels: Tensor | None = None,
     *,
     data: str = "circle",
+    loss: str = "nt_xent",
     mode: str = "re-train",
     temperature: float = 0.5,
+    trained: float | None = None,
+    seed: int = 0,
+    hide: tuple[str, ...] = (),
 ) -> Explorer[Temperature]:
     """The temperature explorer, on models that ship with labkit, or on your own embeddings.
 
     Args:
-        z1, z2, labels: two views `(n, d)` of your instances and their classes; they are not re-trained, only re-weighed.
-        data: "circle", "digits" or "fashion", where no embeddings are given.
-        mode: "re-train" or "re-weigh".
-        temperature: where the slider begins.
+        z1, z2, labels: two views `(n, d)` of your instances and their classes; they are not re-trained, only re-weighed. Of
+            more than 256 rows, 256 are drawn.
+        data: "circle" or "digits", where no embeddings are given.
+        loss: "nt_xent", "dcl", "dhel" or "sup_con".
+        mode: "re-train" (each temperature has a model of its own) or "re-weigh" (one model, whose push is shared out anew).
+        temperature: where the slider begins, at the nearest there is, 0.02 to 2.
+        trained: in re-weigh mode, the temperature that the model was trained with; None is `temperature`.
+        seed: of the rows that are drawn.
+        hide: names of controls that are not offered.
 
     Raises:
-        ValueError: an unknown data set or mode, or only some of `z1, z2, labels`.
+        ValueError, TypeError: an unknown data set, loss, mode or control; a temperature out of range; only some of `z1, z2,
+            labels`, or shapes that do not go together.
     """
-    mine = [t for t in (z1, z2, labels) if t is not None]
-    if len(mine) not in (0, 3):
-        raise ValueError("z1, z2 and labels belong together: give all three, or none for the models that ship")
-    if mode not in MODES:
-        raise ValueError(f"mode must be {' or '.join(map(repr, MODES))}, got {mode!r}")
+    at = nearest(TEMPERATURES, temperature, "temperature")
+    before = at if trained is None else nearest(TEMPERATURES, trained, "trained")
     if z1 is not None and z2 is not None and labels is not None:
-        one, two = (unit(z.double()).numpy()[None] for z in (z1, z2))
-        grids = {"yours": Grid("yours", np.zeros(1), one, two, labels.numpy(), {})}
-        return explorer(Models(grids), Temperature("yours", "re-weigh", temperature, 0.0))
-    if data not in available():
-        raise ValueError(f"data must be one of {', '.join(available())}, got {data!r}")
-    return explorer(Models({name: stored(name) for name in available()}), Temperature(data, mode, temperature, temperature))
+        models, start = yours(z1, z2, labels, seed=seed), Temperature("yours", loss, "re-weigh", at, at)
+        return explorer(Grid({"yours": models}, LOSSES, TEMPERATURES), start, own=True).hidden(*hide)
+    if not (z1 is z2 is labels is None):
+        raise ValueError("z1, z2 and labels belong together: give all three, or none for the models that ship")
+    return explorer(stored(), Temperature(data, loss, mode, at, before), own=False).hidden(*hide)

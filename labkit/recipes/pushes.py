@@ -4,7 +4,8 @@ Anchors are the first view's rows; candidates are all rows of both views, the fi
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,30 +18,42 @@ from labkit.registry import ENTRIES
 NEAREST = 0.05  # of an anchor's candidates
 
 
+class Spec(NamedTuple):
+    """The masks of a loss in words: who is a positive, and whom of the first and of the second view it is compared with."""
+
+    positives: str  # "partner": the other view; "class": everyone of the class, alike
+    first: str  # "other": all but oneself
+    second: str  # "everyone", "other", or "nobody"
+
+
+SPECS = {
+    "nt_xent": Spec("partner", "other", "everyone"),
+    "dcl": Spec("partner", "other", "other"),
+    "dhel": Spec("partner", "other", "nobody"),
+    "sup_con": Spec("class", "other", "everyone"),
+}
+
+
 class Terms(NamedTuple):
-    """Of each anchor: its positives, as weights, and whom it is compared with."""
+    """Of each anchor: its positives, as weights that add up to 1, and whom it is compared with."""
 
     positives: Float[Tensor, "n 2n"]
     against: Bool[Tensor, "n 2n"]
 
     @property
     def pushed(self) -> Bool[Tensor, "n 2n"]:
-        """Who can be pushed: those it is compared with, but for the other view of itself."""
-        n = len(self.against)
-        return self.against & off_diagonal(n, self.against).repeat(1, 2)
+        """Who can be pushed at all: not a positive that is the only one."""
+        return self.against & (self.positives < 1)
 
 
 def terms(loss: str, labels: Int[Tensor, "n"]) -> Terms:
     """What the loss of this name hands to `contrast`."""
-    n, like = len(labels), torch.zeros((), dtype=torch.float64)
-    itself, other = ~off_diagonal(n, like), off_diagonal(n, like)
-    nobody, everyone = torch.zeros_like(itself), torch.ones_like(itself)
-    partner = torch.cat([nobody, itself], 1)
-    if loss == "sup_con":
-        same = labels[:, None] == labels
-        return Terms(share(torch.cat([same & other, same], 1), like), torch.cat([other, everyone], 1))
-    compared = {"nt_xent": [other, everyone], "dcl": [other, other], "dhel": [other, nobody]}[loss]
-    return Terms(partner.double(), torch.cat(compared, 1))
+    spec, like = SPECS[loss], torch.zeros((), dtype=torch.float64)
+    other = off_diagonal(len(labels), like)
+    known = {"other": other, "everyone": torch.ones_like(other), "nobody": torch.zeros_like(other)}
+    same = labels[:, None] == labels
+    positives = [same & other, same] if spec.positives == "class" else [known["nobody"], ~other]
+    return Terms(share(torch.cat(positives, 1), like), torch.cat([known[spec.first], known[spec.second]], 1))
 
 
 def push(cosines: Float[Tensor, "n 2n"], known: Terms, temperature: float) -> Float[Tensor, "n 2n"]:
@@ -69,7 +82,7 @@ def value(loss: str, z1: Tensor, z2: Tensor, labels: Tensor, temperature: float)
     return float({"nt_xent": nt_xent, "dcl": dcl, "dhel": dhel}[loss](z1, z2, temperature=temperature))
 
 
-def weighed(loss: str, z1: Tensor, z2: Tensor, labels: Tensor, temperatures: tuple[float, ...]) -> dict[str, list[float]]:
+def weighed(loss: str, z1: Tensor, z2: Tensor, labels: Tensor, temperatures: Sequence[float]) -> dict[str, list[float]]:
     """One embedding at many temperatures: the loss, and how much of the push falls on the own class and on the nearest."""
     known, similar = terms(loss, labels), cosines(z1, z2)
     same = (labels[:, None] == labels).repeat(1, 2)
@@ -109,3 +122,12 @@ def floor(loss: str, labels: Tensor, temperature: float) -> float:
     own, classes = 2.0 * sizes[place].double(), len(sizes)
     gap = classes / (classes - 1) if classes > 1 and len(sizes.unique()) == 1 else 2.0
     return float(torch.logaddexp((own - 1).log(), (2 * n - own).log() - gap / temperature).mean())
+
+
+def bounds(losses: Sequence[str], labels: Tensor, temperatures: Sequence[float]) -> dict[str, list[Any]]:
+    """Chance lines and floors `(losses, temperatures)`, and even shares `(losses,)`."""
+    return {
+        "chance": [[chance(loss, labels, t) for t in temperatures] for loss in losses],
+        "floor": [[floor(loss, labels, t) for t in temperatures] for loss in losses],
+        "even": [even(loss, labels) for loss in losses],
+    }

@@ -92,7 +92,7 @@ def measured(name: str, loss: str, temperature: float | None, over: Sequence[flo
     kept = rounded(exact, name)
     z = restored(kept)
     off = max(float((a @ a.T - b @ b.T).abs().max()) for a, b in zip(z, exact, strict=True))
-    found = {**geometry(z, labels), **quality(run), **pushes.weighed(loss, z[0], z[1], labels, tuple(over))}
+    found = {**geometry(z, labels), **quality(run), **pushes.weighed(loss, z[0], z[1], labels, over)}
     return {**found, "z": kept, "rounding": off, "labels": labels}
 
 
@@ -115,6 +115,8 @@ def temperature_grid(
         table = [[rows[name, loss, t] for t in (*temperatures, None)] for loss in losses]
         made[f"{name}_labels"] = table[0][0]["labels"].numpy().astype(np.uint8)
         made[f"{name}_z"] = np.stack([[row["z"] for row in line[:-1]] for line in table])
+        bounds = pushes.bounds(losses, table[0][0]["labels"], temperatures)
+        made |= {f"{name}_{bound}": np.array(values, np.float32) for bound, values in bounds.items()}
         for meter in table[0][0].keys() - {"z", "labels"}:
             made[f"{name}_{meter}"] = np.array([[row[meter] for row in line] for line in table], np.float32)
     return made
