@@ -208,6 +208,8 @@ def rects(axes: "Axes", m: Shown, shown: Shown) -> None:
 
 def points(axes: "Axes", m: Shown, shown: Shown) -> None:
     x, y, size, opacity = several(shown, m["x"], m["y"], m["size"], m["opacity"])
+    if not len(x):
+        return
     grown = 1.3 if m["symbol"] == "star" else 1.0
     edge: dict[str, Any] = {"linewidths": {"star": 0.9, "cross": 2.0}.get(m["symbol"], 0.0)}
     if m["symbol"] == "star":
