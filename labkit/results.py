@@ -26,6 +26,7 @@ RESULTS: dict[str, Callable[..., dict[str, Any]]] = {}
 # The files that register results. They train models, so they are imported only when something is to be computed.
 TOPICS: tuple[str, ...] = (
     "labkit.recipes.alignment_uniformity",
+    "labkit.recipes.augmentation",
     "labkit.recipes.bridge",
     "labkit.recipes.clinic",
     "labkit.recipes.dimensional_collapse",
