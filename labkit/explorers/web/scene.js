@@ -131,7 +131,8 @@ function spaced(ticks) {
 
 // Names of lines at their right ends, and of rules; moved apart where they would lie over each other.
 function labelled(panel, g, shown, look) {
-  const found = panel.marks.filter((m) => m.slots.label).map((m) => labelOf(m, g, shown, look)).filter(Boolean);
+  const found = panel.marks.filter((m) => m.slots.label).map((m) => labelOf(m, g, shown, look))
+    .filter((f) => f && f.words && Number.isFinite(f.x) && Number.isFinite(f.y));
   const ends = found.filter((f) => f.end).sort((a, b) => a.y - b.y);
   for (let k = 1; k < ends.length; k++) ends[k].y = Math.max(ends[k].y, ends[k - 1].y + 14);
   const over = ends.length ? Math.max(0, ends[ends.length - 1].y - g.box.bottom - 8) : 0;
