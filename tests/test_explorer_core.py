@@ -321,3 +321,14 @@ def test_start_and_hidden_controls_are_the_instructors(name):
     assert [c.name for c in made.controls if c.hidden] == [control.name]
     with pytest.raises(ValueError, match="hide must name controls"):
         explorer(name, hide=("nothing",))
+
+
+def test_the_widget_knows_its_state_and_takes_another():
+    made = toy()
+    widget = made.widget()
+    assert widget.state == made.start and widget.code == made.code()
+    widget.state = Toy("cosine", 3, 1)
+    assert widget.code == made.code(Toy("cosine", 3, 1)) and widget.state == Toy("cosine", 3, 1)
+    with pytest.raises(ValueError, match="damaged"):
+        widget.code = widget.code[:-1] + ("0" if widget.code[-1] != "0" else "1")
+    assert widget.state == Toy("cosine", 3, 1)

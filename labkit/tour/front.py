@@ -3,7 +3,7 @@
 import html
 from typing import Any
 
-from labkit.tour.pages import card, facts, page, plot
+from labkit.tour.pages import WIDE, card, facts, page, plot
 
 TAGLINE = "See what contrastive and preference losses really do."
 
@@ -26,9 +26,11 @@ def index_page(lessons: list[dict[str, Any]], about: dict[str, str]) -> str:
 
 
 def hero(lessons: list[dict[str, Any]]) -> str:
-    """The first figure with a slider that any lesson shows."""
+    """The first explorer, or figure with a slider, that any lesson shows."""
     for lesson in lessons:
         for figure in lesson["figures"]:
+            if "explorer" in figure:
+                return f'<div class="out" id="hero">{card(figure["explorer"], WIDE)}</div>'
             if figure.get("plotly", {}).get("layout", {}).get("sliders"):
                 wish = figure["plotly"]["layout"].get("width") or 0
                 return f'<div class="out">{card(plot(figure["plotly"], figure["alt"], "hero"), wish)}</div>'
@@ -40,8 +42,8 @@ def cover(lesson: dict[str, Any]) -> str:
     chosen = [f for f in lesson["figures"] if f["cover"]] or [f for f in lesson["figures"] if "png" in f] or lesson["figures"]
     if not chosen:
         return ""
-    if "png" in chosen[0]:
-        picture = f'<img src="{chosen[0]["png"]}" alt="{html.escape(chosen[0]["alt"], quote=True)}">'
+    if image := chosen[0].get("png") or chosen[0].get("still"):
+        picture = f'<img src="{image}" alt="{html.escape(chosen[0]["alt"], quote=True)}">'
     else:
         still = {**chosen[0]["plotly"], "frames": []}
         layout = {k: v for k, v in still["layout"].items() if k not in ("sliders", "updatemenus", "height", "width")}

@@ -13,6 +13,8 @@ from typing import Any
 from labkit.tour import markdown
 
 PLOTLY = "application/vnd.plotly.v1+json"
+EXPLORER = '<div class="labkit-explorer"'
+WIDE = 1180  # pixels that an explorer likes to have
 ASSETS = Path(__file__).parent / "assets"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -72,6 +74,8 @@ class Writer:
             return self.png(data["image/png"], output.metadata.get("image/png", {}), data.get("text/plain", ""), cover)
         if "application/vnd.jupyter.widget-view+json" in data:
             return ""  # a progress bar: nothing that a page could show
+        if data.get("text/html", "").startswith(EXPLORER):
+            return self.explorer(data["text/html"], data.get("text/plain", ""), cover)
         if "text/html" in data:
             return f'<div class="scroll">{data["text/html"]}</div>'
         if "text/markdown" in data:
@@ -79,14 +83,26 @@ class Writer:
         return f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
 
     def png(self, content: str, size: dict[str, Any], plain: str, cover: bool) -> str:
-        number = len(self.figures) + 1
-        path = self.folder / "figures" / f"{self.name}-{number}.png"
+        path, alt = self.written(content), size.get("alt") or plain
+        self.figures.append({"png": path, "alt": alt, "cover": cover})
+        shape = f' width="{size["width"]}" height="{size["height"]}"' if "width" in size and "height" in size else ""
+        return card(f'<img src="{path}" alt="{html.escape(alt, quote=True)}"{shape}>', size.get("width", 0))
+
+    def explorer(self, content: str, alt: str, cover: bool) -> str:
+        """An explorer moves by itself; the picture in it, which stands where no script runs, can be a lesson's cover."""
+        still = re.search(r'src="data:image/png;base64,([^"]+)"', content)
+        figure = {"explorer": content, "alt": alt, "cover": cover}
+        if still:
+            figure["still"] = self.written(still[1])
+        self.figures.append(figure)
+        return card(content, WIDE)
+
+    def written(self, content: str) -> str:
+        """The address of a picture in a file beside the page."""
+        path = self.folder / "figures" / f"{self.name}-{len(self.figures) + 1}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(content))
-        alt = size.get("alt") or plain
-        self.figures.append({"png": f"figures/{path.name}", "alt": alt, "cover": cover})
-        shape = f' width="{size["width"]}" height="{size["height"]}"' if "width" in size and "height" in size else ""
-        return card(f'<img src="figures/{path.name}" alt="{html.escape(alt, quote=True)}"{shape}>', size.get("width", 0))
+        return f"figures/{path.name}"
 
     def plot(self, figure: dict[str, Any], alt: str, cover: bool) -> str:
         self.figures.append({"plotly": figure, "alt": alt, "cover": cover})

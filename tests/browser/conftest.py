@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import explorers
+from labkit.explorers import EXPLORERS
 from labkit.paths import PACKAGE, notebooks
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -63,7 +63,8 @@ def lab(tmp_path_factory):
     home, port = tmp_path_factory.mktemp("lab"), free_port()
     shutil.copytree(notebooks(), home / "notebooks", ignore=shutil.ignore_patterns("*.py", ".ipynb_checkpoints"))
     for name in ("explorers", "explorers_dark"):
-        (home / "notebooks" / f"{name}.ipynb").write_text(json.dumps(all_explorers()))
+        (home / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook(f"explorers.explorer({n!r})" for n in EXPLORERS)))
+    (home / "notebooks" / "widget.ipynb").write_text(json.dumps(notebook(WIDGET)))
     environment = os.environ | {
         "LABKIT_SMOKE": "1",
         "PYTHONPATH": str(PACKAGE.parent),
@@ -86,11 +87,20 @@ def lab(tmp_path_factory):
         server.wait(30)
 
 
-def all_explorers():
-    """A notebook with a cell for each explorer."""
-    sources = [f"from labkit import explorers\nexplorers.explorer({name!r})" for name in explorers.EXPLORERS]
+# A view that the kernel follows, and a code that the kernel writes where a button is pressed.
+WIDGET = (
+    "import ipywidgets\nview = explorers.precision().widget()\nview",
+    "said = ipywidgets.HTML(description='kernel:')\n"
+    "view.observe(lambda change: setattr(said, 'value', view.code), 'code')\nsaid",
+    "back = ipywidgets.Button(description='to the start')\n"
+    "back.on_click(lambda _: setattr(view, 'state', explorers.precision().start))\nback",
+)
+
+
+def notebook(sources):
+    """A notebook with these cells."""
     cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
-    cells = [{**cell, "id": f"cell-{k}", "source": source} for k, source in enumerate(sources)]
+    cells = [{**cell, "id": f"cell-{k}", "source": f"from labkit import explorers\n{s}"} for k, s in enumerate(sources)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 

@@ -237,6 +237,24 @@ def test_in_jupyterlab_all_are_seen_and_follow_the_hand(page, lab, scheme, capsy
     assert [t for t in page.troubles if not any(h in t for h in HARMLESS)] == []
 
 
+@pytest.mark.thorough
+def test_a_widget_of_the_kernel_follows_the_hand_and_is_followed(page, lab):
+    in_lab(page, lab, "widget")
+    root = page.locator(".jp-OutputArea .labkit-explorer").first
+    page.wait_for_selector(".jp-OutputArea .labkit-explorer svg")
+    code = root.locator(".lk-code input")
+    start = code.input_value()
+    root.locator("input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(100)
+    moved = code.input_value()
+    assert moved != start
+    page.get_by_text(moved, exact=True).wait_for(timeout=10_000)  # what the kernel knows
+    page.get_by_role("button", name="to the start").click()
+    page.wait_for_function("([c, start]) => c.value === start", arg=[code.element_handle(), start], timeout=10_000)
+    assert errors(page) == []
+
+
 def told(times):
     ranked = sorted(times)
     tenth = ranked[int(0.9 * len(ranked))]

@@ -18,6 +18,8 @@ PLOTS = """() => [...document.querySelectorAll(".plot")].map((p) => {
   const box = p.querySelector(".main-svg")?.getBoundingClientRect();
   return p.dataset.drawn === "yes" && box ? box.width * box.height : 0;
 })"""
+EXPLORERS = """() => [...document.querySelectorAll(".labkit-explorer")].map(
+  (e) => (e.dataset.mounted === "yes" ? e.querySelectorAll("svg path, svg circle").length + 50 : 0))"""
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +39,15 @@ def opened(page, path):
 
 
 def every_figure_is_seen(page):
-    widths, areas = page.evaluate(VISIBLE), page.evaluate(PLOTS)
-    assert widths or areas
-    assert min([*widths, *areas]) > 50, (widths, areas)
+    widths, areas, drawn = page.evaluate(VISIBLE), page.evaluate(PLOTS), page.evaluate(EXPLORERS)
+    assert widths or areas or drawn
+    assert min([*widths, *areas, *drawn]) > 50, (widths, areas, drawn)
     assert page.troubles == []
 
 
 def drawing(page):
-    """The shapes of the first figure's data, without its slider and its words."""
-    return page.locator(".plot").first.evaluate(
-        "(p) => [...p.querySelectorAll('.cartesianlayer path')].map((e) => e.outerHTML).join()"
-    )
+    """What the first explorer shows."""
+    return page.locator(".labkit-explorer svg").first.evaluate("(s) => s.innerHTML")
 
 
 @pytest.mark.parametrize("name", ["index", "lesson"])
@@ -63,26 +63,26 @@ def test_every_figure_is_seen_offline(page, pages, name, scheme, width):
 
 def test_the_arrow_keys_move_the_figure(page, pages):
     opened(page, pages / "index.html")
-    before, picture = drawing(page), page.locator(".plot").first.screenshot()
-    page.locator(".plot").first.focus()
+    before, picture = drawing(page), page.locator(".lk-figure").first.screenshot()
+    page.locator(".labkit-explorer input[type=range]").first.focus()
     for _ in range(3):
         page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(500)
-    assert drawing(page) != before and page.locator(".plot").first.screenshot() != picture
+    page.wait_for_timeout(300)
+    assert drawing(page) != before and page.locator(".lk-figure").first.screenshot() != picture
     assert page.troubles == []
 
 
 def test_dragging_the_slider_moves_the_figure(page, pages):
     opened(page, pages / "index.html")
-    plot, before = page.locator(".plot").first, drawing(page)
-    plot.locator(".slider-grip-rect").first.scroll_into_view_if_needed()
-    grip, rail = (plot.locator(f".slider-{part}-rect").first.bounding_box() for part in ("grip", "rail"))
-    middle = grip["y"] + grip["height"] / 2
-    page.mouse.move(grip["x"] + grip["width"] / 2, middle)
+    slider, before = page.locator(".labkit-explorer input[type=range]").first, drawing(page)
+    slider.scroll_into_view_if_needed()
+    rail = slider.bounding_box()
+    middle = rail["y"] + rail["height"] / 2
+    page.mouse.move(rail["x"] + 0.9 * rail["width"], middle)
     page.mouse.down()
     page.mouse.move(rail["x"] + 4, middle, steps=12)
     page.mouse.up()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(300)
     assert drawing(page) != before
     assert page.troubles == []
 
