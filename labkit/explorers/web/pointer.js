@@ -1,5 +1,5 @@
 // The mouse (or finger, or pen) on the figure: words over what it points at, points that are dragged, cursors that are moved.
-const NEAR = 18; // pixels
+const NEAR = 18, CLICK = 3; // pixels: how near is near, and how far a point moves before it is dragged and not clicked
 
 const inBox = (box, x, y, room) => x >= box.left - room && x <= box.right + room && y >= box.top - room && y <= box.bottom + room;
 
@@ -57,13 +57,14 @@ function pointed(view) {
     return [event.clientX - frame.left, event.clientY - frame.top];
   };
   const follow = (x, y) => {
-    if (held.i !== undefined) view.change({ moved: [held.i, ...[held.g.x.back(x), held.g.y.back(y)].map(thousandths)] });
-    else view.change({ [held.panel.cursor]: closest(view.told, held.panel, held.g.x.back(x)) });
+    if (held.i === undefined) return view.change({ [held.panel.cursor]: closest(view.told, held.panel, held.g.x.back(x)) });
+    held.going ||= Math.hypot(x - held.from[0], y - held.from[1]) > CLICK;
+    if (held.going) view.change({ moved: [held.i, ...[held.g.x.back(x), held.g.y.back(y)].map(thousandths)] });
   };
   svg.addEventListener("pointerdown", (event) => {
     const [x, y] = place(event), point = nearby(view, x, y, (m) => m.drag);
     const panel = view.panels.find(({ panel: p, g }) => p.cursor && inBox(g.box, x, y, 6));
-    held = point || panel || null;
+    held = point ? { ...point, from: [x, y] } : panel || null;
     const chosen = !held && nearby(view, x, y, (m) => m.pick);
     if (chosen) view.change({ [chosen.mark.slots.pick]: chosen.i });
     if (!held) return;
@@ -76,6 +77,9 @@ function pointed(view) {
     const [x, y] = place(event);
     if (held) follow(x, y);
     else hover(view, x, y);
+  });
+  svg.addEventListener("pointerup", () => { // a point that was not moved was clicked
+    if (held?.from && !held.going && held.mark.slots.pick) view.change({ [held.mark.slots.pick]: held.i });
   });
   for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => (held = null));
   svg.addEventListener("pointerleave", () => (tip.hidden = true));
