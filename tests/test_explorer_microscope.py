@@ -184,7 +184,7 @@ def test_a_moved_point_stays_on_the_circle_and_on_its_half_of_the_sphere():
 
 
 def test_the_longest_arrow_has_a_fixed_length_and_one_scale_is_one():
-    for state in random_states(60, seed=3):
+    for state in random_states(30, seed=3):
         shown = show(state)
         longest, factors = [], []
         for side in SIDES:
@@ -220,7 +220,7 @@ def said(state, **changes):
 
 
 def test_something_is_said_of_every_change_and_every_number_is_filled_in():
-    for state in random_states(30, seed=4):
+    for state in random_states(12, seed=4):
         for control in EXPLORER.controls:
             words = said(state, **{control.name: control.options[-1]})
             assert len(words) > 40 and "{" not in words and "nan" not in words.lower(), words
@@ -241,7 +241,7 @@ def test_what_is_said_of_each_scene_is_so(seed):
     assert degrees("a hard positive", a, positive) > 120
     assert sum(degrees("a hard positive", a, k) < 120 for k in range(1, 12)) >= 4
     assert np.allclose(places("a duplicate", seed)[x], places("a duplicate", seed)[a], atol=1e-12)
-    for temperature in TEMPERATURES:
+    for temperature in TEMPERATURES[::6]:
         for name in LOSSES:
             shown = show(Microscope("a duplicate", name, name, temperature, seed=seed))
             assert shown["left_share"][x] == shown["left_top"] and shown["left_force"][x] < 1e-6
@@ -271,12 +271,11 @@ def test_what_is_said_of_the_losses_is_so():
 
 
 def test_colder_gathers_and_warmer_spreads():
-    for state in random_states(30, seed=6):
-        for name in LOSSES:
-            colder, warmer = (show(dataclasses.replace(state, left=name, temperature=t)) for t in (0.1, 0.5))
-            words = said(dataclasses.replace(state, left=name, temperature=0.5), temperature=0.1)
-            assert words.startswith("Colder") == (colder["left_top"] > warmer["left_top"])
-            assert name == "HCL" or colder["left_top"] >= warmer["left_top"] - 1e-12
+    for state, name in zip(random_states(14, seed=6), [*LOSSES, *LOSSES], strict=True):
+        colder, warmer = (show(dataclasses.replace(state, left=name, temperature=t)) for t in (0.1, 0.5))
+        words = said(dataclasses.replace(state, left=name, temperature=0.5), temperature=0.1)
+        assert words.startswith("Colder") == (colder["left_top"] > warmer["left_top"])
+        assert name == "HCL" or colder["left_top"] >= warmer["left_top"] - 1e-12
 
 
 def test_what_may_be_chosen_is_checked():

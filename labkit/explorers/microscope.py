@@ -28,7 +28,7 @@ TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4,
 LONGEST = 0.62  # of an arrow, where the circle's radius is 1
 FAINTEST = 1e-4  # forces below this are drawn no longer than they are beside it
 RUNG = 0.08  # between two arrows on the same anchor, towards the middle of the circle
-TIP = 0.06  # from an arrow's end to its name
+TIP = 0.08  # from an arrow to its name
 NAMED = 0.12  # arrows longer than this carry the name of who exerts the force
 
 
@@ -186,15 +186,16 @@ def drawn(state: Microscope, z: Tensor, angle: Tensor, found: Shown, longest: fl
     arrow = factor * force
     length = arrow[:, :2].norm(dim=1)
     told = (length > NAMED) & (not every)
-    tip = at[:, :2] + arrow[:, :2] * (1 + TIP / length.clamp(min=NAMED))[:, None]
+    beside = arrow[:, :2] / length.clamp(min=NAMED)[:, None] * TIP
+    name_at = at[:, :2] + (-beside if z.shape[1] == 2 else arrow[:, :2] + beside)  # on a circle behind the arrow, else ahead
     top = int((share > share.max() - 1e-9).int().argmax())
     return {
         "x": at[:, 0].numpy(),
         "y": at[:, 1].numpy(),
         "dx": arrow[:, 0].numpy(),
         "dy": arrow[:, 1].numpy(),
-        "tip_x": tip[:, 0].numpy(),
-        "tip_y": tip[:, 1].numpy(),
+        "name_x": name_at[:, 0].numpy(),
+        "name_y": name_at[:, 1].numpy(),
         "told": [name if t else "" for name, t in zip(NAMES, told, strict=True)],
         "net_dx": 0.0 if every else float(factor * found["net"][0]),
         "net_dy": 0.0 if every else float(factor * found["net"][1]),
@@ -204,6 +205,7 @@ def drawn(state: Microscope, z: Tensor, angle: Tensor, found: Shown, longest: fl
         "share": share.numpy(),
         "top": float(share.max()),
         "top_name": NAMES[top],
+        "same": float(share[LABELS.repeat(2) == LABELS[anchor % HALF]].sum()),
         "temperature": found["acts"],
         "curve": curve(found["acts"], angle, found["negatives"]),
     }
@@ -271,7 +273,7 @@ def microscope(
             Control("left", "left loss", tuple(LOSSES), kind="menu"),
             Control("right", "right loss", tuple(LOSSES), kind="menu"),
             Control("temperature", "temperature", TEMPERATURES),
-            Control("anchor", "anchor", tuple(range(2 * HALF)), words=NAMES),
+            Control("anchor", "anchor (or click a point)", tuple(range(2 * HALF)), words=NAMES),
             Control("on", "forces on", ("the anchor", "every point"), kind="toggle"),
             Control("scale", "arrows", ("one scale", "each its own"), kind="toggle"),
             Control("seed", "shake the points", SEEDS, resets=True),

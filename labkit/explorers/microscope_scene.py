@@ -8,6 +8,7 @@ from labkit.figures.scene import Axis, Panel, Scene, arrows, bars, categories, l
 CURVE = np.linspace(0, 180, 91)
 ROUND = np.linspace(0, 2 * np.pi, 91)
 PALETTE = ("ink", "blue", "purple", "orange")
+LETTERS = ("paper", "paper", "dark", "dark")
 BY_ROLE = categories("$role", PALETTE)
 ALT = (
     "Twelve points on a circle, or on a sphere, twice: on the left under one loss, on the right under another. Arrows are the "
@@ -20,6 +21,7 @@ def field(side: str, at: tuple[float, float, float, float]) -> Panel:
     """The points, and the forces under one loss."""
     near = {"hover": f"{{names}}, {{role_name}}, {{angle:.0f}}°: {{{side}_share:.1%}} of the push on {{anchor_name}}"}
     told = {"hover": f"{{tells}} {{names}}: {{{side}_force:.2g}}"}
+    total = {"hover": f"sum of the forces on {{anchor_name}}: {{{side}_net:.2g}}"}
     hidden = Axis(low=-1.15, high=1.15, hidden=True)
     return Panel(
         at=at,
@@ -27,22 +29,12 @@ def field(side: str, at: tuple[float, float, float, float]) -> Panel:
             line(np.cos(ROUND), np.sin(ROUND), color="muted", width=1.2),
             line(np.linspace(-1, 1, len(CURVE)), "$equator", color="grid", width=1.2),
             line("$spine_x", "$spine_y", color="grid", width=1.5),
-            points("$anchor_x", "$anchor_y", size=24, color="ink"),
-            points("$x", "$y", size="$size", color=BY_ROLE, opacity="$opacity", drag=True, pick="anchor", **near),
-            text(
-                "$x", "$y", "$letters", color=categories("$role", ("paper", "paper", "dark", "dark")), size=12, anchor="middle"
-            ),
             arrows(f"${side}_x", f"${side}_y", f"${side}_dx", f"${side}_dy", color=BY_ROLE, width=2, **told),
-            arrows(
-                "$anchor_x",
-                "$anchor_y",
-                f"${side}_net_dx",
-                f"${side}_net_dy",
-                color="ink",
-                width=4,
-                hover=f"sum: {{{side}_net:.2g}}",
-            ),
-            text(f"${side}_tip_x", f"${side}_tip_y", f"${side}_told", size=12, anchor="middle"),
+            arrows("$anchor_x", "$anchor_y", f"${side}_net_dx", f"${side}_net_dy", color="ink", width=4, **total),
+            points("$anchor_x", "$anchor_y", size=23, color="ink"),
+            points("$x", "$y", size="$size", color=BY_ROLE, opacity="$opacity", drag=True, pick="anchor", **near),
+            text("$x", "$y", "$letters", color=categories("$role", LETTERS), size=12, anchor="middle"),
+            text(f"${side}_name_x", f"${side}_name_y", f"${side}_told", size=12, anchor="middle"),
         ),
         title=f"{{{side}}}: longest arrow {{{side}_longest:.2g}}",
         x=hidden,
@@ -113,15 +105,21 @@ SEEN = {
     "Drag a′ away, and back.",
     "a hard positive": "a′ is far from a, and others lie between. 1 − p+ = {after.rest:.0%}, so InfoNCE's own force on a is "
     "nearly DCL's.",
-    "a duplicate": "x, of the other class, lies exactly on a: no share of the push is larger, {after.left_top:.0%} under "
-    "{after.left}, and yet its force is zero, because it points along the radius.",
+    "a duplicate": "x, of the other class, lies exactly on a: no share of the push is larger, {after.left_top:.0%} "
+    "under {after.left}, and yet its force is zero, because it points along the radius.",
+    "two classes": "Two classes, as training finds them. Of the push on a, its own class has {after.left_same:.0%} under "
+    "{after.left} and {after.right_same:.0%} under {after.right}.",
+    "random, on a sphere": "A sphere seen from in front: small faint points are behind, and a point that is dragged stays on "
+    "its half. Sum of the forces on a: {after.left_net:.2g} under {after.left}, {after.right_net:.2g} under {after.right}.",
+    "two classes, on a sphere": "A sphere seen from in front: small faint points are behind. Of the push on a, its own class "
+    "has {after.left_same:.0%} under {after.left} and {after.right_same:.0%} under {after.right}.",
 }
 TOPS = (
     "{after.left}: {after.left_top_name} has {after.left_top:.0%} of the push on {after.anchor_name} (before "
     "{before.left_top:.0%}). {after.right}: {after.right_top_name} has {after.right_top:.0%} (before {before.right_top:.0%})."
 )
 FACTOR = (
-    "1 − p+ was {before.rest:.2g} and is {after.rest:.2g}. InfoNCE's own force on {after.anchor_name} is DCL's times this; the "
+    "1 − p+ was {before.rest:.3g} and is {after.rest:.3g}. InfoNCE's own force on {after.anchor_name} is DCL's times this; the "
     "shares of the push are the same."
 )
 

@@ -81,16 +81,19 @@ models.microscope = (data) => {
 
   function drawn(state, z, s, angle, found, longest) {
     const factor = sizes.longest / Math.max(longest, sizes.faintest), every = state.on === "every point", { share, forces, net } = found;
-    const steps = rungs(angle, state.anchor, z[0].length === 2), most = greatest(share);
+    const flat = z[0].length === 2; // then a name stands behind its arrow, else ahead of it
+    const steps = rungs(angle, state.anchor, flat), most = greatest(share);
     const from = [0, 1].map((k) => indices.map((i) => (every ? z[i][k] : z[state.anchor][k] * steps[i])));
     const arrow = [0, 1].map((k) => forces.map((f) => factor * f[k])), lengths = indices.map((i) => Math.hypot(arrow[0][i], arrow[1][i]));
-    const tip = (k) => indices.map((i) => from[k][i] + arrow[k][i] * (1 + sizes.tip / Math.max(lengths[i], sizes.named)));
+    const beside = lengths.map((length) => sizes.tip / Math.max(length, sizes.named));
+    const named = (k) => indices.map((i) => from[k][i] + arrow[k][i] * (flat ? -beside[i] : 1 + beside[i]));
     return {
-      x: from[0], y: from[1], dx: arrow[0], dy: arrow[1], tip_x: tip(0), tip_y: tip(1),
+      x: from[0], y: from[1], dx: arrow[0], dy: arrow[1], name_x: named(0), name_y: named(1),
       told: names.map((name, i) => (lengths[i] > sizes.named && !every ? name : "")),
       net_dx: every ? 0 : factor * net[0], net_dy: every ? 0 : factor * net[1],
       force: forces.map(norm), net: norm(net), longest: found.longest > 1e-9 ? found.longest : 0,
       share, top: most, top_name: names[share.findIndex((r) => r > most - 1e-9)],
+      same: share.reduce((total, r, j) => (labels[j] === labels[state.anchor] ? total + r : total), 0),
       temperature: found.acts, curve: curve(found.acts, s[state.anchor], found.negatives),
     };
   }
