@@ -94,7 +94,7 @@ def draw(figure: "Figure", panel: Panel, shown: Shown, width: int, height: int) 
     ticks_up = 6 if panel.y.hidden else 10 + 36 + 17 * bool(panel.y.label)
     inner = (
         left + ticks_up,
-        top + 8 + 18 * len(title),
+        top + 11 + 18 * len(title),
         right - 10 - (6 + 6.6 * max(map(len, labels)) if labels else 0),
         bottom - (6 if panel.x.hidden else 22 + 17 * bool(panel.x.label)),
     )

@@ -72,7 +72,7 @@ function placed(panel, size, shown, look) {
   const [l, t, r, b] = panel.at, outer = [l * size.width, t * size.height, r * size.width, b * size.height];
   const title = panel.title ? wrapped(fill(panel.title, look), outer[2] - outer[0] - 12, TITLE) : [];
   const [xs, ys] = [bounds(panel.x, "x", panel, shown), bounds(panel.y, "y", panel, shown)];
-  const top = outer[1] + 8 + 18 * title.length, bottom = outer[3] - (panel.x.hidden ? 6 : 22 + (panel.x.label ? 17 : 0));
+  const top = outer[1] + 11 + 18 * title.length, bottom = outer[3] - (panel.x.hidden ? 6 : 22 + (panel.x.label ? 17 : 0));
   const up = panel.y.hidden ? [] : ticked(panel.y, ...ys, bottom - top, shown);
   const words = up.map((v, k) => worded(panel.y, v, k, shown));
   const left = outer[0] + (panel.y.hidden ? 6 : 10 + Math.max(0, ...words.map((w) => across(w))) + (panel.y.label ? 17 : 0));
