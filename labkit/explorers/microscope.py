@@ -167,7 +167,7 @@ def seen(state: Microscope, z: Tensor, name: str) -> Shown:
     share = push_shares(loss, z, LABELS, state.temperature, anchor, negatives)
     longest = max(float(drawn.norm(dim=1).max()), float(net.norm()))
     acts = acting(name, z, state.temperature)
-    return {"force": drawn, "net": net, "share": share, "negatives": negatives, "longest": longest, "acts": acts}
+    return {"force": drawn, "net": net, "share": share, "longest": longest, "acts": acts}
 
 
 def acting(name: str, z: Tensor, temperature: float) -> float:
@@ -207,7 +207,7 @@ def drawn(state: Microscope, z: Tensor, angle: Tensor, found: Shown, longest: fl
         "top_name": NAMES[top],
         "same": float(share[LABELS.repeat(2) == LABELS[anchor % HALF]].sum()),
         "temperature": found["acts"],
-        "curve": curve(found["acts"], angle, found["negatives"]),
+        "curve": curve(found["acts"], angle, share != 0),
     }
 
 
@@ -221,9 +221,9 @@ def rungs(angle: Tensor, anchor: int, flat: bool) -> Tensor:
     return 1 - RUNG * (rank.double() + 0.5)
 
 
-def curve(temperature: float, angle: Tensor, negatives: Tensor) -> np.ndarray:
-    """The softmax over these negatives as a function of the angle; missing where it leaves the figure."""
-    whole = (torch.deg2rad(angle[negatives]).cos() / temperature).logsumexp(0)
+def curve(temperature: float, angle: Tensor, counted: Tensor) -> np.ndarray:
+    """The softmax over the negatives that count, as a function of the angle; missing where it leaves the figure."""
+    whole = (torch.deg2rad(angle[counted]).cos() / temperature).logsumexp(0)
     height = (torch.deg2rad(torch.tensor(CURVE)).cos() / temperature - whole).exp().numpy()
     return np.where(height > 1.05, np.nan, height)
 

@@ -63,7 +63,7 @@ models.microscope = (data) => {
     const push = slope[anchor].map((g, j) => (negatives[j] ? g : 0)), whole = sum(push);
     const forces = every ? indices.map((i) => added(on(i))) : mine;
     return {
-      forces, net, negatives, share: push.map((g) => (whole > 0 ? g / whole : 0)), acts: acting(recipe, s, temperature),
+      forces, net, share: push.map((g) => (whole > 0 ? g / whole : 0)), acts: acting(recipe, s, temperature),
       longest: Math.max(norm(net), ...forces.map(norm)),
     };
   }
@@ -74,8 +74,9 @@ models.microscope = (data) => {
     return indices.map((i) => (flat ? 1 - sizes.rung * (i === anchor ? 0.5 : order.indexOf(i) + 1.5) : 1));
   }
 
-  function curve(temperature, s, negatives) {
-    const whole = logSumExp(Float64Array.from(indices.filter((j) => negatives[j]), (j) => s[j] / temperature));
+  // The softmax over the negatives that count, as a function of the angle.
+  function curve(temperature, s, share) {
+    const whole = logSumExp(Float64Array.from(indices.filter((j) => share[j]), (j) => s[j] / temperature));
     return data.curve.map((a) => Math.exp(Math.cos((a * Math.PI) / 180) / temperature - whole)).map((y) => (y > 1.05 ? NaN : y));
   }
 
@@ -94,7 +95,7 @@ models.microscope = (data) => {
       force: forces.map(norm), net: norm(net), longest: found.longest > 1e-9 ? found.longest : 0,
       share, top: most, top_name: names[share.findIndex((r) => r > most - 1e-9)],
       same: share.reduce((total, r, j) => (labels[j] === labels[state.anchor] ? total + r : total), 0),
-      temperature: found.acts, curve: curve(found.acts, s[state.anchor], found.negatives),
+      temperature: found.acts, curve: curve(found.acts, s[state.anchor], share),
     };
   }
 
