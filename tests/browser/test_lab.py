@@ -7,13 +7,9 @@ from labkit.tour import lessons
 
 pytestmark = pytest.mark.browser
 
-FINGERPRINT = """() => [...document.querySelectorAll(".jp-OutputArea .js-plotly-plot .main-svg")].map(
-  (e) => [...e.querySelectorAll("path, text")].map((p) => (p.getAttribute("d") || "") + p.textContent).join("|")).join("#")"""
-
-
-def figure(page):
-    """The figure as the reader sees it."""
-    return page.locator(".jp-OutputArea .js-plotly-plot").first.screenshot()
+FINGERPRINT = (
+    """() => [...document.querySelectorAll(".jp-OutputArea .labkit-explorer svg")].map((s) => s.innerHTML).join("#")"""
+)
 
 
 def marked(script):
@@ -24,25 +20,24 @@ def marked(script):
 def test_the_lesson_runs_and_its_slider_moves_the_figure(page, lab, name):
     opened(page, lab, name)
     assert errors(page) == []
-    sliders = page.locator(".jp-OutputArea .widget-slider")
+    sliders = page.locator(".jp-OutputArea .labkit-explorer input[type=range]")
     if not sliders.count():
         pytest.skip(f"{name} has no slider")
-    sliders.first.scroll_into_view_if_needed()
-    page.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg")
-    page.wait_for_timeout(1000)
-    before, seen = page.evaluate(FINGERPRINT), figure(page)
+    slider, figure = sliders.first, page.locator(".jp-OutputArea .lk-figure").first
+    slider.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    before, seen = page.evaluate(FINGERPRINT), figure.screenshot()
     keep_picture(page, f"{name}-before")
-    handle = sliders.first.locator(".noUi-handle")
-    handle.focus()
+    slider.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(f"(before) => ({FINGERPRINT})() !== before", arg=before, timeout=20_000)
-    assert figure(page) != seen
-    box = handle.bounding_box()
-    between = page.evaluate(FINGERPRINT)
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert figure.screenshot() != seen
+    rail, between = slider.bounding_box(), page.evaluate(FINGERPRINT)
+    middle = rail["y"] + rail["height"] / 2
+    page.mouse.move(rail["x"] + 0.9 * rail["width"], middle)
     page.mouse.down()
-    page.mouse.move(box["x"] - 60, box["y"] + box["height"] / 2, steps=10)
+    page.mouse.move(rail["x"] + 4, middle, steps=10)
     page.mouse.up()
     page.wait_for_function(f"(before) => ({FINGERPRINT})() !== before", arg=between, timeout=20_000)
     keep_picture(page, f"{name}-after")
