@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.explorers.clouds import UNIT, cloud, dots, named
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
-from labkit.figures.scene import Axis, Mark, Panel, Scene, categories, line, points, rule
+from labkit.figures.scene import Axis, Mark, Panel, Scene, line, points, rule
 from labkit.recipes.time_machine import METERS, Film, checked, film, films
 from labkit.training import Run
 
@@ -23,9 +24,7 @@ NOTES = {
 }
 DEFAULT = ("InfoNCE, temperature 0.2", "alignment only")
 COLORS: dict[str, str] = {"a": "blue", "b": "vermilion"}
-PALETTE = ("blue", "vermilion", "green", "purple", "orange")  # the first five classes as circles, the next as diamonds
 LEAST = 1e-5  # the smallest spread that is drawn
-UNIT = 1000  # places are sent as whole thousandths
 POINT, CONE, DEAD = -0.05, 0.8, 0.01  # a collapse of scale; of the mean; a direction beside the widest
 ALT = (
     "A run at one of its snapshots: the embeddings in a plane inside the unit circle, the loss between its chance line and its "
@@ -72,25 +71,17 @@ class Reel:
         spread = np.full(self.width, np.nan)
         spread[: self.film.spectrum.shape[1]] = np.maximum(self.film.spectrum[place], LEAST)
         now = {f"{name}_now": float(self.film.meters[name][place]) for name in METERS}
-        chance, floor, same = self.film.chance, self.film.floor, self.film.chance == self.film.floor
-        limits = {"chance": chance, "chance_said": "" if same else "chance", "floor": floor, "axes": self.film.axes}
+        chance, floor = self.film.chance, self.film.floor
+        limits = {"chance": chance, "floor": floor, "axes": self.film.axes}
+        limits |= {"chance_said": "" if np.isnan(chance) or chance == floor else "chance"}
+        limits |= {"floor_said": "" if np.isnan(floor) else "floor, and chance" if chance == floor else "floor"}
         ends = np.array([chance, floor, *self.lines["loss"]])
         low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
         room = (high - low) or 1.0  # above it for the word at the chance line
-        limits |= {"floor_said": "floor, and chance" if same else "floor", "low": low - 0.06 * room, "high": high + 0.2 * room}
+        limits |= {"low": low - 0.06 * room, "high": high + 0.2 * room}
         words = {"word": self.word(place), "note": NOTES.get(self.name, "")}
-        return {**self.lines, **self.cloud(place), **now, **limits, **words, "spread": spread}
-
-    def cloud(self, place: int) -> Shown:
-        """Places in thousandths, and labels, of the first classes and of the others."""
-        known, classes = np.unique(self.film.labels, return_inverse=True)
-        made: Shown = {}
-        for group in (0, 1):
-            mine = (classes // len(PALETTE) % 2) == group
-            x, y = np.rint(UNIT * self.film.plane[place][mine].astype(float)).astype(np.int16).T
-            made |= {f"x{group}": x, f"y{group}": y, f"k{group}": known[classes[mine]].astype(np.int16)}
-            made[f"c{group}"] = classes[mine].astype(np.int16)
-        return made
+        points = cloud(self.film.plane[place], self.film.labels)
+        return {**self.lines, **points, **now, **limits, **words, "spread": spread}
 
     def word(self, place: int) -> str:
         """What the meters say of this frame, scale first and rank second."""
@@ -120,7 +111,7 @@ class Projector:
         seen = {"a": self.reels[state.run].show(state.frame)}
         if self.pair:
             seen["b"] = self.reels[state.other].show(state.frame)
-        shown = {f"{side}_{name}": value for side, found in seen.items() for name, value in found.items()}
+        shown = {key: value for side, found in seen.items() for key, value in named(side, found).items()}
         values = {name: [f"{side.upper()} {number(found[f'{name}_now'])}" for side, found in seen.items()] for name in METERS}
         words = {f"{name}_said": " · ".join(said) if self.pair else said[0][2:] for name, said in values.items()}
         return {**shown, **words, "step": self.steps[state.frame], "now": state.frame}
@@ -137,21 +128,9 @@ def embedding(side: str, at: tuple[float, float, float, float], pair: bool) -> P
     """The unit circle's outline, and the points inside it."""
     angle, end = np.linspace(0, 2 * np.pi, 73), 1.04 * UNIT
     outline = line(UNIT * np.cos(angle), UNIT * np.sin(angle), color="grid", width=2)
-    first, second = (
-        points(
-            f"${side}_x{group}",
-            f"${side}_y{group}",
-            size=6,
-            color=categories(f"${side}_c{group}", PALETTE),
-            symbol=symbol,
-            opacity=0.85,
-            hover=f"class {{{side}_k{group}:d}}",
-        )
-        for group, symbol in enumerate(("circle", "diamond"))
-    )
     hidden = Axis("", -end, end, hidden=True)
     name = f"{side.upper()}: {{{'run' if side == 'a' else 'other'}}}" if pair else "{run}"
-    return Panel(at, (outline, first, second), f"{name}\nstep {{step:d}} · {{{side}_axes}}", x=hidden, y=hidden, equal=True)
+    return Panel(at, (outline, *dots(side, 6)), f"{name}\nstep {{step:d}} · {{{side}_axes}}", x=hidden, y=hidden, equal=True)
 
 
 def clock(steps: tuple[int, ...], many: int) -> Axis:
