@@ -8,7 +8,7 @@ from labkit.explorers.core import Sentence
 from labkit.figures.scene import Axis, Panel, Scene, categories, points, ramp, rects, rule, text
 
 ROWS, NAMED = 4, 5  # parts of the change, and receivers, that are drawn
-BEND, SPAN = 0.1, 12.0  # the scale of the bars is even within a tenth of a nat, and compressed beyond
+BEND, SPAN = 0.1, 15.2  # the scale of the bars is even within a tenth of a nat, and compressed beyond
 ALT = (
     "The chosen and the rejected answer as tokens, coloured by how much the log-probability of each changed, or by what it "
     "gives to the margin, with the number under each. Below, bars of what the chosen answer's change and the margin are sums "
@@ -25,7 +25,7 @@ DOWN = np.array([7.6, 6.6, 5.6, 4.6, 3.6, 2.1, 1.1, 0.1])  # where the bars of t
 SUMS = np.array([3.6, 0.1])
 LIST = np.arange(NAMED + 2)[::-1].astype(float)
 HUE = float(compressed(40.0))  # no token is so dark that its word cannot be read
-TICKS = (-1000, -10, -1, 0, 1, 10, 1000)
+TICKS = (-1000, -1, 0, 1, 1000)
 TICKED = [f"{t}".replace("-", "−") for t in TICKS]
 SUMMED = categories(np.array([0] * ROWS + [1] + [0] * 2 + [1]), ("sky", "ink"))
 GAINED = categories(np.array([0] + [1] * NAMED + [2]), ("vermilion", "green", "muted"))
@@ -68,10 +68,10 @@ SPLIT = Panel(
         rects(0.0, "$part_ends", DOWN - 0.32, DOWN + 0.32, color=SUMMED, hover="{part_names}: {part_numbers} nats"),
         points("$part_ends", DOWN, size=np.where(np.isin(DOWN, SUMS), 9.0, 0.0), color="ink", symbol="diamond"),
         text(-SPAN - 0.7, DOWN, "$part_names", anchor="end", size=12),
-        text(SPAN + 8, DOWN, "$part_numbers", anchor="end", size=12),
+        text(SPAN + 10.5, DOWN, "$part_numbers", anchor="end", size=12),
     ),
     "Two exact sums",
-    x=Axis("nats, compressed", -SPAN - 17, SPAN + 8.5, ticks=compressed(TICKS), words=TICKED),
+    x=Axis("nats, compressed", -SPAN - 20, SPAN + 11, ticks=compressed(TICKS), words=TICKED),
     y=Axis("", -0.5, 8.2, hidden=True),
 )
 GAINS = Panel(
