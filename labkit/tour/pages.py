@@ -29,9 +29,9 @@ def shared(folder: Path) -> None:
     (folder / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
 
 
-def page(title: str, body: str, *, plots: bool = True) -> str:
-    """The frame of every page."""
-    scripts = '<script src="plotly.min.js"></script><script src="tour.js"></script>' if plots else ""
+def page(title: str, body: str) -> str:
+    """The frame of every page; plotly's megabytes only where a figure needs them."""
+    scripts = '<script src="plotly.min.js"></script><script src="tour.js"></script>' if 'class="plot"' in body else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
