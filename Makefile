@@ -7,10 +7,11 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --progress-bar off -c constraints.txt
 PYTEST := $(PY) -m pytest
 
-.PHONY: help tour lab test test-all notebooks check bench clean
+.PHONY: help tour lab apps test test-all notebooks check bench clean
 help:
 	@echo "make tour        run the walkthroughs and open build/tour/index.html"
 	@echo "make lab         JupyterLab on the notebooks"
+	@echo "make apps        all explorers as a dashboard"
 	@echo "make test        the tests (make test-all: every notebook and every browser test)"
 	@echo "make notebooks   write notebooks/*.ipynb from notebooks/*.py"
 	@echo "make check       format, lint, types, notebook pairs, links"
@@ -33,11 +34,19 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(PIP) -q -e '.[lm,dev]'
 	@touch $@
 
+$(VENV)/.apps: $(VENV)/.base
+	@echo "labkit: installing Voila, which serves the dashboard"
+	@$(PIP) -q -e '.[lm,apps]'
+	@touch $@
+
 tour: $(VENV)/.base
 	@$(PY) -m labkit tour
 
 lab: $(VENV)/.base
 	@$(PY) -m labkit lab
+
+apps: $(VENV)/.apps
+	@$(PY) -m labkit apps
 
 test: $(VENV)/.dev
 	@$(PYTEST) -m "not thorough"

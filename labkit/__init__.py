@@ -19,6 +19,7 @@ HOME = {
     "claim": "lessons",
     "predict": "reader",
     "show": "reader",
+    "restore": "explorers",
     "call": "training",
     "Config": "training",
     "fit": "training",

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from labkit.reader import display, predict, show
+from labkit.reader import Html, display, log, predict, show
 
-__all__ = ["CLAIMS", "Claim", "ClaimError", "claim", "predict", "scaled", "seed", "seeds", "show", "smoke"]
+__all__ = ["CLAIMS", "Claim", "ClaimError", "claim", "guesses", "predict", "scaled", "seed", "seeds", "show", "smoke"]
 
 T = TypeVar("T")
 Kind = Literal["exact", "ordering", "size"]
@@ -161,6 +161,24 @@ def claim(text: str, value: Any, op: str, bound: float, *, kind: Kind = "orderin
     display(stated, str(stated))
     if stated.asserted and not stated.passed:
         raise ClaimError(f"{text}: {stated.why()}")
+
+
+def guesses(*paths: str | Path) -> log.Counts:
+    """Show how many readers chose each answer to each question; of each reader the last guess counts.
+
+    Args:
+        paths: files that readers handed in (`guesses.jsonl` of their `LABKIT_HOME`), one each or put one after the other;
+            without any, the guesses made on this machine.
+
+    Returns:
+        For each question, the number of readers for each option.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    counted = log.count(*paths)
+    display(Html(counted.html()), counted.text())
+    return counted
 
 
 def numbers(name: str, value: Any) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit import cli, pairs, paths
+from labkit.cli import commands, servers
 
 
 def labkit(*words, **options):
@@ -23,7 +24,7 @@ def test_help_comes_within_a_second_and_names_every_command():
 
     seconds, done = min((timed() for _ in range(3)), key=lambda t: t[0])
     assert done.returncode == 0 and seconds < 1
-    for command in ("tour", "lab", "doctor", "catalog", "data", "results", "notebooks", "train"):
+    for command in ("tour", "lab", "apps", "doctor", "catalog", "data", "results", "notebooks", "train"):
         assert f"\n    {command}" in done.stdout
 
 
@@ -46,6 +47,9 @@ NONSENSE = [
     (["train", "--loss", "nt_xentt"], "unknown loss 'nt_xentt'; there are"),
     (["train", "--loss", "nt_xent", "temperature=0", "--steps", "1"], "temperature must be > 0"),
     (["train", "--steps", "-1"], "steps must be >= 0"),
+    (["lab", "--app", "tmeperature"], "there is no explorer 'tmeperature'; there are temperature, microscope"),
+    (["lab", "--code", "precision"], "code must look like"),
+    (["lab", "--app", "bridge", "--code", "precision1-17-8jca"], "belongs to the explorer 'precision', not to 'bridge'"),
 ]
 
 
@@ -106,7 +110,7 @@ def test_train_from_words(capsys):
     ],
 )
 def test_words_become_calls(words, text):
-    assert repr(cli.spoken(words)) == text
+    assert repr(commands.spoken(words)) == text
 
 
 def test_notebooks_checks_writes_and_stops(monkeypatch, tmp_path, capsys):
@@ -131,25 +135,46 @@ def test_notebooks_checks_writes_and_stops(monkeypatch, tmp_path, capsys):
 
 def test_lab_of_an_installed_labkit_copies_the_lessons_and_overwrites_nothing(monkeypatch, tmp_path):
     lessons, mine = tmp_path / "site" / "_notebooks", tmp_path / "mine"
-    assert cli.workplace(lessons, mine) == lessons  # a checkout: no copy
-    monkeypatch.setattr(cli, "PACKAGE", tmp_path / "site")
+    assert servers.workplace(lessons, mine) == lessons  # a checkout: no copy
+    monkeypatch.setattr(servers, "PACKAGE", tmp_path / "site")
     (lessons / "assignments").mkdir(parents=True)
     (lessons / "00_start_here.ipynb").write_text("new")
     (lessons / "assignments" / "a1.ipynb").write_text("new")
     mine.mkdir()
     (mine / "00_start_here.ipynb").write_text("my work")
-    assert cli.workplace(lessons, mine) == mine.resolve()
+    assert servers.workplace(lessons, mine) == mine.resolve()
     assert (mine / "00_start_here.ipynb").read_text() == "my work"
     assert (mine / "assignments" / "a1.ipynb").read_text() == "new"
 
 
 def test_lab_starts_this_pythons_jupyterlab_and_hands_words_on(monkeypatch):
     called = []
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, env: called.append((command, env)) or 0)
+    monkeypatch.setattr(servers.subprocess, "call", lambda command, env: called.append((command, env)) or 0)
     assert cli.main(["lab", "--no-browser", "--port=8890"]) == 0
     command, env = called[0]
     assert command[:3] == [sys.executable, "-m", "jupyterlab"] and command[-2:] == ["--no-browser", "--port=8890"]
     assert str(paths.PACKAGE.parent) in env["PYTHONPATH"].split(":")
+
+
+@pytest.mark.parametrize("words, name", [(["--app", "bridge"], "bridge"), (["--code", "CODE"], "CODE")])
+def test_lab_opens_one_explorer(monkeypatch, tmp_path, words, name):
+    from labkit import explorers
+
+    for variable in ("LABKIT_HOME", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    made = explorers.bridge()
+    code = made.code(made.moved(made.start, **{made.controls[0].name: made.controls[0].options[0]}))
+    called = []
+    monkeypatch.setattr(servers.subprocess, "call", lambda command, env: called.append(command) or 0)
+    assert cli.main(["lab", *(w.replace("CODE", code) for w in words), "--no-browser"]) == 0
+    path = tmp_path / "LABKIT_HOME" / "explorers" / f"{name.replace('CODE', code)}.ipynb"
+    assert called[0][-2:] == [str(path), "--no-browser"] and path.exists()
+
+
+def test_apps_without_voila_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(servers.importlib.util, "find_spec", lambda name: None)
+    assert cli.main(["apps"]) == 1
+    assert "python -m pip install voila" in capsys.readouterr().err
 
 
 def test_the_language_model_is_listed_and_found_where_it_lies(monkeypatch, tmp_path, capsys):

@@ -25,7 +25,7 @@ FLOORS = [
     {"reader"},
     {"explorers", "lessons", "selfcheck"},
     {"doctor", "pairs"},
-    {"tour"},
+    {"apps", "tour"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,6 +1,7 @@
 """What the reader sees and answers: figures with words beside them, and a guess to commit to before the reveal.
 
-Everything here knows three places: a live notebook, a page that is being exported (`LABKIT_STATIC=1`), and a plain script.
+Everything here knows three places: a notebook with a person before it, one that runs alone (for an exported page, for a
+grader), and a plain script.
 """
 
 import base64
@@ -13,19 +14,36 @@ from collections.abc import Iterable
 from typing import Any
 
 from labkit.figures import theme
-from labkit.paths import home
+from labkit.reader import log
+
+# Who runs cells without asking questions, and yet shows widgets to people.
+SERVED = {"SERVER_SOFTWARE": "voila/", "COLAB_RELEASE_TAG": "", "KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
+
+
+def shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
 
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel is listening to what is displayed."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
+    return getattr(shell(), "kernel", None) is not None
+
+
+def attended() -> bool:
+    """Whether somebody may answer.
+
+    Every request to run a cell says whether its sender can be asked for input. JupyterLab, VS Code and consoles can;
+    nbclient cannot, and with it nbconvert, papermill, Quarto and nbgrader. Where nothing is said, somebody is there.
+    """
+    request: dict[str, Any] = getattr(shell(), "get_parent", dict)() or {}
+    asked = request.get("content", {}).get("allow_stdin", True)
+    return asked or any(name in os.environ and os.environ[name].startswith(value) for name, value in SERVED.items())
 
 
 def live() -> bool:
-    """Whether widgets make sense: a kernel, and not a page that is being exported (`LABKIT_STATIC=1`)."""
-    return in_notebook() and os.environ.get("LABKIT_STATIC", "0") in ("", "0")
+    """Whether widgets make sense: a kernel with a person before it, and not a page being exported (`LABKIT_STATIC=1`)."""
+    return in_notebook() and os.environ.get("LABKIT_STATIC", "0") in ("", "0") and attended()
 
 
 def display(item: Any, text: str) -> None:
@@ -38,23 +56,6 @@ def display(item: Any, text: str) -> None:
         print(text)
 
 
-def guesses() -> dict[str, str]:
-    """What this reader has committed to so far, by key."""
-    path = home() / "guesses.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-
-
-def commit(key: str, guess: str) -> None:
-    """Remember a guess: written beside and renamed, so that a second kernel never reads half a file."""
-    path = home() / "guesses.json"
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(json.dumps({**guesses(), key: guess}, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
-
-
 def predict(key: str, options: Iterable[str]) -> str | None:
     """Ask the reader to commit to a guess before the reveal; never waits, so a notebook runs to its end without a reader.
 
@@ -63,7 +64,7 @@ def predict(key: str, options: Iterable[str]) -> str | None:
         options: two or more answers to choose from.
 
     Returns:
-        The guess, if this reader has committed to one, else None (always None in a script or an exported page).
+        The guess, if this reader has committed to one, else None (always None in a script or where a notebook runs alone).
 
     Raises:
         ValueError: fewer than two options, or the same one twice.
@@ -76,7 +77,7 @@ def predict(key: str, options: Iterable[str]) -> str | None:
     if not live():
         display(Html(static_question(key, choices)), "")
         return None
-    known = guesses().get(key)
+    known = log.own().get(key)
     display(live_question(key, choices, known if known in choices else None), "")
     return known if known in choices else None
 
@@ -107,7 +108,7 @@ def live_question(key: str, choices: list[str], known: str | None) -> Any:
         if radio.value is None:
             said.value = "Choose one first."
             return
-        commit(key, radio.value)
+        log.commit(key, radio.value, choices)
         radio.disabled = button.disabled = True
         said.value = f"You said: <b>{html.escape(radio.value)}</b>. Read on."
 
