@@ -1,5 +1,8 @@
 // The controls: native elements, so that keyboards and screen readers know them.
 let made = 0;
+// Names that no other explorer on the page has: each brings a script, and so a count, of its own.
+const PAGE = Math.random().toString(36).slice(2);
+const unique = () => `lk-control-${PAGE}-${(made += 1)}`;
 
 function element(tag, attributes = {}, ...children) {
   const it = document.createElement(tag);
@@ -11,7 +14,7 @@ function element(tag, attributes = {}, ...children) {
 // Each kind gives an element, and what brings it to a place among the options.
 const CONTROLS = {
   slider(c, change) {
-    const id = `lk-control-${(made += 1)}`, now = element("output", { for: id });
+    const id = unique(), now = element("output", { for: id });
     const input = element("input", { type: "range", id, min: 0, max: c.options.length - 1, step: 1, "aria-label": c.label });
     input.addEventListener("input", () => change(Number(input.value)));
     const label = element("label", { for: id }, `${c.label} `, now);
@@ -51,7 +54,7 @@ const CONTROLS = {
     return slider;
   },
   toggle(c, change) {
-    const name = `lk-control-${(made += 1)}`;
+    const name = unique();
     const inputs = c.words.map((_, place) => element("input", { type: "radio", name, value: place }));
     inputs.forEach((input, place) => input.addEventListener("change", () => change(place)));
     const labels = c.words.map((word, place) => element("label", {}, inputs[place], element("span", {}, word)));
@@ -59,7 +62,7 @@ const CONTROLS = {
     return { node, set: (place) => (inputs[place].checked = true) };
   },
   menu(c, change) {
-    const id = `lk-control-${(made += 1)}`;
+    const id = unique();
     const select = element("select", { id, "aria-label": c.label }, ...c.words.map((word, place) => element("option", { value: place }, word)));
     select.addEventListener("change", () => change(Number(select.value)));
     return { node: element("div", {}, element("label", { for: id }, c.label), select), set: (place) => (select.value = place) };
