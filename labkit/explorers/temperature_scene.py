@@ -3,15 +3,17 @@
 import numpy as np
 
 from labkit.explorers.core import Sentence
-from labkit.figures.scene import Axis, Panel, Scene, area, categories, line, points, rule, text
+from labkit.figures.scene import Axis, Panel, Scene, area, bars, categories, line, points, rule, text
+from labkit.recipes.temperature_grid import TEMPERATURES
 
-PALETTE = ("blue", "vermilion", "green", "purple", "sky", "orange", "yellow", "muted", "ink", "dark")
+# The anchor's own class first; the other ten have colours of their own.
+PALETTE = ("vermilion", "blue", "green", "purple", "sky", "muted", "yellow", "ink", "#9c6b30", "orange", "#7a8f3c")
 CIRCLE = np.linspace(0, 2 * np.pi, 121)
 TAUS = Axis("temperature", 0.02, 2, log=True, ticks=(0.02, 0.1, 0.5, 2))
 TRAINED_AT = Axis("trained at temperature", 0.02, 2, log=True, ticks=(0.02, 0.1, 0.5, 2))
+ENDS = ("\u00a0\u00a00.02", *[""] * (len(TEMPERATURES) - 2), "\u00a0\u00a02")  # of the row of models
 ANGLES = (-180, -120, -90, -60, 0)  # cosines crowd where angles are small, so the axis is spaced by angle
 COSINE = Axis("cosine, spaced by angle", -180, 0, ticks=ANGLES, words=("−1", "−½", "0", "½", "1"))
-BARE = Axis("", -180, 0, ticks=ANGLES, words=("", "", "", "", ""))
 HOVER = "class {labels}: {share:.1%} of the push, cosine {cosine:.2f}"
 
 ALT = (
@@ -28,44 +30,45 @@ def embedding(at: tuple[float, float, float, float]) -> Panel:
         at,
         (
             line(np.cos(CIRCLE), np.sin(CIRCLE), color="grid", width=1.5),
-            points("$x", "$y", size="$size", color=categories("$labels", PALETTE), opacity=0.75, hover=HOVER, pick="anchor"),
+            points("$x", "$y", size="$size", color=categories("$color", PALETTE), opacity=0.75, hover=HOVER, pick="anchor"),
             points("$anchor_x", "$anchor_y", size=17, color="yellow", symbol="star"),
         ),
-        title="The push on the star: {anchor_same:.0%} on its class",
+        title="Whom ★ pushes: own class {anchor_same:.0%}",
         x=Axis(low=-1.25, high=1.25, hidden=True),
         y=Axis(low=-1.25, high=1.25, hidden=True),
         equal=True,
     )
 
 
-def hardness(at: tuple[float, float, float, float]) -> Panel:
-    return Panel(
-        at,
-        (
-            area("$similarity", 0, "$push_by_all", color="blue", opacity=0.45),
-            area("$similarity", 0, "$push_by_same", color="vermilion", opacity=0.75),
-            line("$similarity", "$push_by_all", color="ink", width=1.2),
-        ),
-        title="Whom is pushed: {push_same:.0%} own class",
-        x=BARE,
-        y=Axis("share of push", 0, None, format=".0%"),
-    )
-
-
-def ridges(at: tuple[float, float, float, float]) -> Panel:
-    marks = []
+def similarity(at: tuple[float, float, float, float]) -> Panel:
+    """At which cosine the pairs are, and above them at which the push is."""
+    marks = [
+        text(-178, 4.7, "dotted: if\nall were\npushed alike", color="muted", size=12),
+        text("$peak_x", 5.2, "{peak:.0%} per 5°", color="muted", size=12, anchor="end"),
+        area("$similarity", "$ridge_push_same", "$ridge_push", color="blue", opacity=0.45),
+        area("$similarity", 3, "$ridge_push_same", color="vermilion", opacity=0.7),
+        line("$similarity", "$ridge_push", color="ink", width=1.5),
+        line("$similarity", "$ridge_even", color="muted", width=1.5, dash="dot"),
+    ]
     for base, name, color in ((0, "other", "blue"), (1, "same", "vermilion"), (2, "positive", "green")):
         marks += [
             area("$similarity", base, f"$ridge_{name}", color=color, opacity=0.45),
             line("$similarity", f"$ridge_{name}", color=color, width=1.5),
         ]
-    words = ("other classes", "own class", "positives")
-    return Panel(at, tuple(marks), title="Where the pairs are", x=COSINE, y=Axis("", 0, 3, ticks=(0.2, 1.2, 2.2), words=words))
+    words = ("other classes", "own class", "positives", "the push")
+    return Panel(
+        at,
+        tuple(marks),
+        title="Whom all anchors push: own class {push_same:.0%}",
+        x=COSINE,
+        y=Axis("", 0, 5.4, ticks=(0, 1, 2, 3), words=words),
+    )
 
 
 def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
     all_models = (
         line("$alignment_all", "$uniformity_all", color="muted", width=1),
+        text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12),
         points("$alignment_all", "$uniformity_all", size=5, color="muted", hover="trained at {taus:g}"),
         points("$alignment_untrained", "$uniformity_untrained", size=9, color="ink", symbol="cross", hover="untrained"),
     )
@@ -74,17 +77,17 @@ def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
         at,
         (now,) if own else (*all_models, now),
         title="Alignment {alignment:.2f}, uniformity {uniformity:.2f}",
-        x=Axis("alignment (0: views agree)", 0, 1),
-        y=Axis("uniformity", -4, 0),
+        x=Axis("alignment", 0, "$far"),
+        y=Axis("uniformity", "$low", "$high", ticks="$ticks"),
     )
 
 
 def spectrum(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
-        (area("$number", 0, "$spectrum", color="purple", opacity=0.25), points("$number", "$spectrum", size=5, color="purple")),
+        (bars("$number", "$spectrum", color="purple", hover="direction {number}: {spectrum:.2f} of the widest"),),
         title="Spectrum: rank {rank:.1f} of {dimensions}",
-        x=Axis("direction", 0, "$dimensions", format="d"),
+        x=Axis("direction", 0.5, "$last", ticks="$counted"),
         y=Axis("singular value", 0, 1.05, ticks=(0, 0.5, 1)),
     )
 
@@ -93,13 +96,13 @@ def accuracy(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
         (
-            rule(x="$trained"),
+            rule(x="$made"),
             line("$taus", "$knn_all", color="blue"),
             line("$taus", "$few_label_all", color="green"),
-            points("$trained", "$knn", size=10, color="blue"),
-            points("$trained", "$few_label", size=10, color="green", symbol="square"),
+            points("$made", "$knn", size=10, color="blue"),
+            points("$made", "$few_label", size=10, color="green", symbol="square"),
         ),
-        title="kNN ● {knn:.0%}, 2 labels ■ {few_label:.0%}",
+        title="kNN ● {knn:.0%}, few ■ {few_label:.0%}",
         x=TRAINED_AT,
         y=Axis("test accuracy", 0.5, 1, format=".0%"),
     )
@@ -109,15 +112,14 @@ def leaning(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
         (
-            rule(x="$trained"),
-            rule(y="$mean_norm_untrained", dash="dot"),
-            text(2, "$mean_norm_untrained", "untrained", color="muted", size=12, anchor="end"),
+            rule(x="$made"),
+            rule(y="$mean_norm_untrained", dash="dot", label="untrained"),
             line("$taus", "$mean_norm_all", color="purple"),
-            points("$trained", "$mean_norm", size=10, color="purple"),
+            points("$made", "$mean_norm", size=10, color="purple"),
         ),
         title="Mean vector: {mean_norm:.2f}",
         x=TRAINED_AT,
-        y=Axis("length", 0, 1.05, ticks=(0, 0.5, 1)),
+        y=Axis("length", 0, 1.2, ticks=(0, 0.5, 1)),
     )
 
 
@@ -125,15 +127,15 @@ def loss(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
         (
-            rule(x="$temperature"),
-            line("$taus", "$chance_all", color="muted", dash="dash", width=1.5),
-            line("$taus", "$floor_all", color="muted", dash="dot", width=1.5),
+            rule(x="$now"),
+            line("$taus", "$chance_all", color="muted", dash="dash", width=1.5, label="chance"),
+            line("$taus", "$floor_all", color="muted", dash="dot", width=1.5, label="floor"),
             line("$taus", "$loss_all", color="vermilion"),
-            points("$temperature", "$loss", size=10, color="vermilion"),
+            points("$now", "$value", size=10, color="vermilion"),
         ),
-        title="{loss_name} {loss:.2f}",
+        title="{loss_name} loss: {value:.2f}",
         x=TAUS,
-        y=Axis("loss", "$loss_low", "$loss_high"),
+        y=Axis("loss", "$loss_low", "$loss_high", ticks="$loss_ticks"),
         cursor="temperature",
     )
 
@@ -141,14 +143,13 @@ def loss(at: tuple[float, float, float, float]) -> Panel:
 def scene() -> Scene:
     return Scene(
         (
-            embedding((0, 0, 0.47, 0.44)),
-            hardness((0.47, 0, 1, 0.2)),
-            ridges((0.47, 0.2, 1, 0.44)),
-            plane((0, 0.44, 0.5, 0.72)),
-            spectrum((0.5, 0.44, 1, 0.72)),
-            accuracy((0, 0.72, 0.34, 1)),
-            leaning((0.34, 0.72, 0.66, 1)),
-            loss((0.66, 0.72, 1, 1)),
+            embedding((0, 0, 0.44, 0.46)),
+            similarity((0.44, 0, 1, 0.46)),
+            plane((0, 0.46, 0.5, 0.73)),
+            spectrum((0.5, 0.46, 1, 0.73)),
+            accuracy((0, 0.73, 0.31, 1)),
+            leaning((0.31, 0.73, 0.61, 1)),
+            loss((0.61, 0.73, 1, 1)),
         ),
         height=660,
     )
@@ -158,14 +159,13 @@ def own_scene() -> Scene:
     """Without what one model cannot show."""
     return Scene(
         (
-            embedding((0, 0, 0.5, 0.62)),
-            hardness((0.5, 0, 1, 0.28)),
-            ridges((0.5, 0.28, 1, 0.62)),
-            plane((0, 0.62, 0.34, 1), own=True),
-            spectrum((0.34, 0.62, 0.67, 1)),
-            loss((0.67, 0.62, 1, 1)),
+            embedding((0, 0, 0.44, 0.58)),
+            similarity((0.44, 0, 1, 0.58)),
+            plane((0, 0.58, 0.31, 1), own=True),
+            spectrum((0.31, 0.58, 0.61, 1)),
+            loss((0.61, 0.58, 1, 1)),
         ),
-        height=560,
+        height=540,
     )
 
 
@@ -275,7 +275,7 @@ SENTENCES = (
         when=OWN,
     ),
     Sentence(
-        "{after.loss_name} on {after.data}, trained at {after.trained:g}, weighed at {after.temperature:g}: "
+        "{after.loss_name} on the {after.data} data, trained at {after.trained:g}, weighed at {after.temperature:g}: "
         f"{{after.push_same:.0%}} {EVEN}"
     ),
 )

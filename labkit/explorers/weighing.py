@@ -61,6 +61,26 @@ class Models:
         outside = 0.16 if self.z.shape[-1] == 2 else 0.0
         return (1 + outside * np.random.default_rng(0).random(len(self.labels))).astype(np.float32)
 
+    @property
+    def counted(self) -> np.ndarray:
+        """Which singular values are numbered."""
+        k = self.spectrum.shape[2]
+        return np.unique([1, *np.linspace(0, k, 5)[1:].round()] if k > 5 else np.arange(1, k + 1)).astype(np.int32)
+
+    @functools.cached_property
+    def top(self) -> np.ndarray:
+        """Of each loss, the largest that its models or its chance line are; and some room."""
+        least = self.bounds["floor"].min(1)
+        most = np.maximum(self.bounds["chance"].max(1), np.diagonal(self.weighed["loss"], axis1=1, axis2=2).max(1))
+        return (most + 0.04 * (most - least)).astype(np.float32)
+
+    @functools.cached_property
+    def frame(self) -> np.ndarray:
+        """Of each loss, how much of the plane its models need: the largest alignment, and both ends of uniformity."""
+        far, values = self.meters["alignment"].max(1) * 1.15, self.meters["uniformity"]
+        middle, half = (values.max(1) + values.min(1)) / 2, np.maximum(0.58 * np.ptp(values, 1), 0.15)
+        return np.stack([far, middle - half, middle + half], 1).astype(np.float32)
+
     def rows(self, loss: int, model: int) -> tuple[Tensor, Tensor]:
         z1, z2 = unit(torch.tensor(self.z[loss, model], dtype=torch.float64))
         return z1, z2
@@ -77,9 +97,28 @@ class Models:
             "untrained": dict(self.untrained),
             "weighed": dict(self.weighed),
             "spectrum": self.spectrum,
+            "counted": self.counted,
+            "frame": self.frame,
+            "top": self.top,
+            "frame_ticks": [few(low, high) for _, low, high in self.frame],
+            "loss_ticks": [few(low, high) for low, high in zip(self.bounds["floor"].min(1), self.top, strict=True)],
             "bounds": dict(self.bounds),
             "whose": self.whose,
         }
+
+
+def few(low: float, high: float) -> np.ndarray:
+    """Two to four round numbers between the two.
+
+    >>> few(-43.2, 62.0), few(-1.7, -1.4)
+    (array([-40.,   0.,  40.]), array([-1.7, -1.6, -1.5, -1.4]))
+    """
+    power = 10 ** math.floor(math.log10(float(high - low) / 4))
+    for step in (power * s for s in (1, 2, 4, 5, 10)):
+        numbers = np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        if len(numbers) <= 4:
+            break
+    return np.round(1.0 * numbers * step, 6)
 
 
 def side_by_side(models: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -108,6 +147,8 @@ def turn(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 ANGLES = np.linspace(0, math.pi, BINS + 1)
 SIMILARITY = -np.degrees(ANGLES)  # from 0 (alike) down to -180 (opposite)
+OTHERS = 10  # colours of classes that are not the anchor's
+PUSH = 1.9  # how high the push is drawn, over three ridges of height 0.9
 
 
 def histogram(cosines: Tensor, weights: Tensor) -> np.ndarray:
@@ -150,7 +191,8 @@ class Grid:
         curve = [(i if own else model, i) for i in range(len(self.temperatures))]
         return {
             **self.pictured(models, loss, model, state),
-            **{name: float(models.weighed[name][loss, model, at]) for name in WEIGHED},
+            "value": float(models.weighed["loss"][loss, model, at]),
+            **{name: float(models.weighed[name][loss, model, at]) for name in WEIGHED[1:]},
             **{name: float(models.meters[name][loss, model]) for name in METERS},
             **{f"{name}_all": models.meters[name][loss] for name in ("knn", "few_label", "mean_norm")},
             **{f"{name}_all": models.meters[name][loss] for name in ("uniformity", "alignment")},
@@ -161,11 +203,18 @@ class Grid:
             "chance": float(models.bounds["chance"][loss, at]),
             "floor": float(models.bounds["floor"][loss, at]),
             "loss_low": float(models.bounds["floor"][loss].min()),
-            "loss_high": float(max(models.bounds["chance"][loss].max(), np.diagonal(models.weighed["loss"][loss]).max())),
+            "loss_high": float(models.top[loss]),
             "even": float(models.bounds["even"][loss]),
             "spectrum": models.spectrum[loss, model] / models.spectrum[loss, model, 0],
             "number": np.arange(1, models.spectrum.shape[2] + 1),
+            "last": models.spectrum.shape[2] + 0.5,
+            "counted": models.counted,
             "taus": np.array(self.temperatures),
+            "now": state.temperature,
+            "made": state.trained if models.z.shape[1] > 1 else math.nan,
+            **dict(zip(("far", "low", "high"), models.frame[loss].tolist(), strict=True)),
+            "ticks": few(*models.frame[loss, 1:]),
+            "loss_ticks": few(models.bounds["floor"][loss].min(), models.top[loss]),
             "loss_name": self.losses[state.loss],
             "whose": models.whose,
             "dimensions": models.z.shape[-1],
@@ -182,7 +231,11 @@ class Grid:
         itself = torch.eye(n, dtype=torch.bool)
         partner = torch.cat([torch.zeros_like(itself), itself], 1)
         other = ~torch.cat([itself, itself], 1)
-        near, far = histogram(cosines, push * same / n), histogram(cosines, push * ~same / n)
+        near = histogram(cosines, push * same / n)
+        everywhere = near + histogram(cosines, push * ~same / n)
+        alike = terms.pushed / terms.pushed.sum(1, keepdim=True)
+        even = histogram(cosines, alike / n)
+        top = max(everywhere.max(), even.max()) / PUSH
         return {
             "x": place[:, 0].numpy(),
             "y": place[:, 1].numpy(),
@@ -190,13 +243,19 @@ class Grid:
             "anchor_y": float(place[state.anchor, 1]),
             "labels": models.labels,
             "anchor_class": int(models.labels[state.anchor]),
+            "color": np.where(models.labels == models.labels[state.anchor], 0, 1 + models.labels % OTHERS),
             "share": mine.numpy(),
             "size": (4 + 26 * mine.sqrt()).numpy(),
             "cosine": cosines[state.anchor, :n].numpy(),
             "anchor_same": float((mine * same[state.anchor, :n]).sum()),
             "similarity": SIMILARITY,
+            "peak": float(everywhere.max()),
+            "peak_x": float(SIMILARITY[everywhere.argmax()]),
             "push_by_same": near,
-            "push_by_all": near + far,
+            "push_by_all": everywhere,
+            "ridge_push_same": 3 + near / top,
+            "ridge_push": 3 + everywhere / top,
+            "ridge_even": 3 + even / top,
             "ridge_positive": 2 + ridge(cosines, partner),
             "ridge_same": 1 + ridge(cosines, same & other),
             "ridge_other": ridge(cosines, ~same),
