@@ -119,7 +119,7 @@ def receivers(case: Case, frame: int) -> Shown:
         "gains": gains,
         "gain_names": [name if t or k == 0 else "" for k, (name, t) in enumerate(zip(names, told, strict=True))],
         "gain_numbers": [signed(g, 3) if t else "" for g, t in zip(gains, told, strict=True)],
-        **reach(float(np.nanmax(np.abs(case.gained[:, place])))),
+        **reach(case.gained[:, place, : 1 + NAMED]),
         "place": word,
         "place_left": (place + 0.0) / len(case.chosen_words),
         "place_right": (place + 1.0) / len(case.chosen_words),
@@ -129,8 +129,9 @@ def receivers(case: Case, frame: int) -> Shown:
     }
 
 
-def reach(most: float) -> Shown:
-    """How far the axis of probability goes, the same in all frames; numbers stand at its right end."""
+def reach(gained: np.ndarray) -> Shown:
+    """How far the axis of probability goes, the same in all frames; names and numbers stand at its ends."""
+    most = float(max(np.abs(gained).max(), np.abs(gained.sum(-1)).max()))
     step = next((t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if most <= 2 * t), 0.5)
     unit = 1.05 * max(most, step)
     return {"name_end": -1.15 * unit, "low": -2.6 * unit, "reach": 2.1 * unit, "gain_ticks": [-step, 0.0, step]}

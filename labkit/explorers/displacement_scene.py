@@ -68,10 +68,10 @@ SPLIT = Panel(
         rects(0.0, "$part_ends", DOWN - 0.32, DOWN + 0.32, color=SUMMED, hover="{part_names}: {part_numbers} nats"),
         points("$part_ends", DOWN, size=np.where(np.isin(DOWN, SUMS), 9.0, 0.0), color="ink", symbol="diamond"),
         text(-SPAN - 0.7, DOWN, "$part_names", anchor="end", size=12),
-        text(SPAN + 10.5, DOWN, "$part_numbers", anchor="end", size=12),
+        text(SPAN + 13.5, DOWN, "$part_numbers", anchor="end", size=12),
     ),
     "Two exact sums",
-    x=Axis("nats, compressed", -SPAN - 20, SPAN + 11, ticks=compressed(TICKS), words=TICKED),
+    x=Axis("nats, compressed", -SPAN - 20, SPAN + 14, ticks=compressed(TICKS), words=TICKED),
     y=Axis("", -0.5, 8.2, hidden=True),
 )
 GAINS = Panel(

@@ -15,6 +15,7 @@ FORMS = ("naive", "log(x + eps)", "stable")
 INPUTS = ("aligned", "random", "opposite")
 TEMPERATURES = tuple(float(f"{10 ** (k / 8 - 3):.2g}") for k in range(25))
 EPS = 1e-8
+NOTHING = 1e-3  # a loss or a slope of this size is nothing to train with
 TOLERATED = 0.01  # a value or a gradient that is off by more is called wrong
 FINE, OFF, STUCK, BROKEN = range(4)
 
@@ -68,16 +69,16 @@ def exact(inputs: str, temperature: float) -> Computed:
 
 
 def far(found: Tensor, true: Tensor) -> float:
-    """The relative error, of a number or of a gradient as a whole; what nobody can tell from nothing is none."""
-    return float((found - true).norm() / true.norm().clamp(min=1e-6))
+    """The relative error, of a number or of a gradient as a whole, on the scale of what counts at least."""
+    return float((found - true).norm() / true.norm().clamp(min=NOTHING))
 
 
 def judged(found: Computed, true: Computed) -> int:
     """Whether one could train with this value and this gradient."""
     if not (math.isfinite(found.value) and found.gradient.isfinite().all()):
         return BROKEN
-    size = found.gradient.norm() / true.gradient.norm().clamp(min=1e-6)
-    if true.gradient.norm() > 1e-6 and size < TOLERATED:
+    size = found.gradient.norm() / true.gradient.norm().clamp(min=NOTHING)
+    if true.gradient.norm() > NOTHING and size < TOLERATED:
         return STUCK
     value = far(torch.tensor(found.value), torch.tensor(true.value))
     return OFF if max(value, far(found.gradient, true.gradient)) > TOLERATED else FINE

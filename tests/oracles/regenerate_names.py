@@ -38,8 +38,8 @@ def drawn():
     made |= {"labels": torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), "lonely": torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])}
     lengths = {side: torch.randint(2, 9, (6,), generator=draw) for side in ("chosen", "rejected")}
     for side in ("chosen", "rejected"):
-        made[f"{side}_logps"] = (lengths[side] * rand(6, low=-1.5, high=-0.3)).round(decimals=3)
-        made[f"ref_{side}_logps"] = (lengths[side] * rand(6, low=-1.3, high=-0.5)).round(decimals=3)
+        made[f"{side}_logps"] = (lengths[side] * rand(6, low=-3.0, high=-0.2)).round(decimals=3)
+        made[f"ref_{side}_logps"] = (lengths[side] * rand(6, low=-2.0, high=-0.4)).round(decimals=3)
     return made | {f"{side}_lengths": n.double() for side, n in lengths.items()}
 
 
