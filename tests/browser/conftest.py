@@ -3,14 +3,11 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
+from serving import free_port, quiet_settings, wait_for
 
 from labkit.explorers import EXPLORERS
 from labkit.paths import PACKAGE, notebooks
@@ -49,12 +46,6 @@ def page(chromium):
     page.on("console", lambda m: page.troubles.append(f"console: {m.text}") if m.type == "error" else None)
     yield page
     context.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -103,29 +94,3 @@ def notebook(sources):
     cells = [{**cell, "id": f"cell-{k}", "source": f"from labkit import explorers\n{s}"} for k, s in enumerate(sources)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-
-
-def quiet_settings(home):
-    """No question about news over the page, and every cell in it, also those out of sight."""
-    settings = {
-        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-        "notebook-extension/tracker": {"windowingMode": "none"},
-    }
-    for name, values in settings.items():
-        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(values))
-    return home / "settings"
-
-
-def wait_for(address, server, log, seconds=120):
-    for _ in range(seconds * 2):
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(address, timeout=2) as reply:
-                if reply.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"JupyterLab did not start:\n{Path(log).read_text()[-3000:]}")
