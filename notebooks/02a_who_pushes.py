@@ -126,7 +126,7 @@ claim("the peaks stand where the formula says", np.abs(angles[along.argmax(1)] -
 # %% [markdown]
 # ## 3. InfoNCE and DCL: the same shares, another strength
 #
-# **Predict.** Below, the positive a′ is almost where a is. Beside InfoNCE stands DCL, which leaves the positive out of the
+# **Predict.** Below, the positive a′ stands right beside a. Beside InfoNCE stands DCL, which leaves the positive out of the
 # denominator. How do the two differ in what they do to a?
 
 # %%
@@ -170,29 +170,24 @@ claim("MACL's forces are DCL's at MACL's temperature", gap, "<", 1e-12, kind="ex
 #
 # b is of a's class and nearer to a than a's own positive. InfoNCE does not know. SupCon does, and counts it as a positive.
 #
-# **Predict.** Under SupCon, at temperature 0.5, what does b do to a?
+# **Predict.** Under SupCon, at temperature 0.2, what does b do to a?
 
 # %%
 predict("02a-false-negative", ["it pulls: it is a positive", "it still pushes", "nothing"])
 
 # %%
-show(microscope(scene="a false negative", right="SupCon", temperature=0.5))
+show(microscope(scene="a false negative", right="SupCon"))
 
 # %%
-scene, class_mates = (
-    torch.tensor(places("a false negative", seed() % 8)),
-    [NAMES.index(name) for name in ("b", "c", "b′", "c′")],
-)
-positives = (LABELS.repeat(2) == LABELS[0]) & (torch.arange(12) != 0)
-pull = {(name, t): -own(name, 0, scene, t) for name in ("InfoNCE", "SupCon") for t in (0.1, 0.5, 2.0)}
+scene, mates = torch.tensor(places("a false negative", seed() % 8)), [NAMES.index(name) for name in ("b", "c", "b′", "c′")]
+pull = {(name, t): -couplings(LOSSES[name], scene, LABELS, t)[0] for t in (0.2, 2.0) for name in ("InfoNCE", "SupCon")}
 for (name, t), found in pull.items():
-    print(f"{name:8} τ = {t:<4g} pull on a:", {NAMES[j]: round(found[j].item(), 2) for j in class_mates})
-b, c = class_mates[:2]
-claim("InfoNCE pushes every class-mate away", max(pull["InfoNCE", t][class_mates].max() for t in (0.1, 0.5, 2.0)), "<", 0)
-claim("at 0.5 SupCon pulls c, which is farther", pull["SupCon", 0.5][c], ">", 0)
-claim("and pushes b, though b is a positive", pull["SupCon", 0.5][b], "<", 0)
+    print(f"τ = {t:g}  {name:8} pull on a:", *(f"{NAMES[j]} {found[j]:+.3f}  " for j in mates))
+b, c = mates[:2]
+claim("InfoNCE pushes every class-mate away", max(pull["InfoNCE", t][mates].max() for t in (0.2, 2.0)), "<", 0)
+claim("at 0.2 SupCon pulls c, which is farther", pull["SupCon", 0.2][c], ">", 0)
+claim("and pushes b, though b is a positive", pull["SupCon", 0.2][b], "<", 0)
 claim("at 2 it pulls b as well", pull["SupCon", 2.0][b], ">", 0)
-claim("the class as a whole is pulled", min(pull["SupCon", t][positives].sum() for t in (0.1, 0.5, 2.0)), ">", 0, kind="exact")
 
 # %% [markdown]
 # SupCon asks every one of the $|P|$ positives for the same part of the softmax, $1/|P|$. Who has less is pulled, who has more
@@ -200,9 +195,11 @@ claim("the class as a whole is pulled", min(pull["SupCon", t][positives].sum() f
 # temperature, the more the nearest has. As a whole the class has less than all of the softmax, and is pulled.
 
 # %%
+positives = (LABELS.repeat(2) == LABELS[0]) & (torch.arange(12) != 0)
 everyone = metrics.hardness((scene @ scene[0]).masked_fill(torch.arange(12) == 0, -torch.inf), 0.1)
 expected = (everyone - positives.double() / positives.sum()) / 0.1
 claim("SupCon: softmax less 1/|P|", (own("SupCon", 0, scene, 0.1) - expected).abs().max(), "<", 1e-9, kind="exact")
+claim("in the loss of a the class as a whole is pulled", own("SupCon", 0, scene, 0.1)[positives].sum(), "<", 0, kind="exact")
 
 # %% [markdown]
 # ## 5. Seven losses in one table
@@ -223,23 +220,34 @@ for name in ("InfoNCE", "DCL", "MACL", "DHEL", "SupCon", "HCL", "align + uniform
     print(f"{name:16} {differ:13.3f} {push:10.2f} {share[mine].sum():11.0%} {share[other_view].sum():12.0%}")
 claim("DCL has InfoNCE's shares", (table["DCL"] - table["InfoNCE"]).abs().max(), "<", 1e-9, kind="exact")
 claim("DHEL takes no push from the other view", table["DHEL"][other_view].abs().max(), "==", 0, kind="exact")
-claim("SupCon takes none from its own class", table["SupCon"][mine].abs().max(), "==", 0, kind="exact")
+
+# %% [markdown]
+# And what the shares are, where they are not InfoNCE's:
+
 
 # %%
-within = negatives & ~other_view
-softmax = metrics.hardness((ANYWHERE @ ANYWHERE[0]).masked_fill(~within, -torch.inf), TAU)
-claim("uniformity with t = 1/(2 tau) is a softmax within the view", (table["align + uniform"] - softmax).abs().max(), "<", 1e-9)
-claim("DHEL shares out the push as uniformity does", (table["align + uniform"] - table["DHEL"]).abs().max(), "<", 1e-9)
-cosines = (ANYWHERE @ ANYWHERE[0]).masked_fill(~negatives, -torch.inf)
-hard = 2 * metrics.hardness(cosines, TAU / 2) - metrics.hardness(cosines, TAU)
-claim("HCL's shares: twice the softmax at half the temperature, less the softmax", (table["HCL"] - hard).abs().max(), "<", 1e-9)
+def softmax_over(these, temperature=TAU):
+    """Each point's share, were the push a softmax over these negatives of the first anchor."""
+    return metrics.hardness((ANYWHERE @ ANYWHERE[0]).masked_fill(~these, -torch.inf), temperature)
+
+
+expected = {
+    "SupCon": softmax_over(negatives & ~mine),
+    "DHEL": softmax_over(negatives & ~other_view),
+    "align + uniform": softmax_over(negatives & ~other_view),  # with t = 1 / (2 tau)
+    "HCL": 2 * softmax_over(negatives, TAU / 2) - softmax_over(negatives),
+}
+within, twice = "a softmax within the view", "twice the softmax at half the temperature, less the softmax"
+says = ("a softmax over the other class", within, within, twice)
+for (name, shares), words in zip(expected.items(), says, strict=True):
+    claim(f"{name}: {words}", (table[name] - shares).abs().max(), "<", 1e-9, kind="exact")
 claim("so under HCL some easy negatives are pulled", table["HCL"].min(), "<", 0)
 
 # %% [markdown]
 # ## What to remember
 #
-# - A gradient of cosines is a sum of forces between points. The share of a negative says how much of the push it gets; its
-#   force is that times the sine of the angle. The nearest has the largest share, and a duplicate has no force at all.
+# - A gradient of cosines is a sum of forces between points. The share of a negative says how much of the push it gets; what
+#   acts along the sphere is that times the sine of the angle. The nearest has the largest share, and a duplicate has no force at all.
 # - InfoNCE, DCL and MACL push the same points in the same proportion (MACL's at its own temperature). They differ in how
 #   loudly easy anchors speak.
 # - SupCon, DHEL, HCL and alignment + uniformity change whom an anchor is pushed by.

@@ -101,8 +101,8 @@ SEEN = {
     "under {after.left}, {after.right_top:.0%} under {after.right}. Drag a′ onto a: which side fades?",
     "a false negative": "b is of a's class and nearer to a than a's positive. Losses without labels have it among the "
     "negatives; SupCon counts it as a positive.",
-    "an easy positive": "a′ is almost where a is. In a's own loss, InfoNCE's force is DCL's times 1 − p+ = {after.rest:.2g}. "
-    "Drag a′ away, and back.",
+    "an easy positive": "a′ is next to a, nearer than anyone else. In a's own loss, InfoNCE's force is DCL's times 1 − p+ = "
+    "{after.rest:.2g}. Drag a′ away, and back.",
     "a hard positive": "a′ is far from a, and others lie between. 1 − p+ = {after.rest:.0%}, so InfoNCE's own force on a is "
     "nearly DCL's.",
     "a duplicate": "x, of the other class, lies exactly on a: no share of the push is larger, {after.left_top:.0%} "
