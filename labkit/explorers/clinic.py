@@ -102,7 +102,9 @@ def verdict(data: dict[str, Any], p: int, named: str) -> Shown:
 
 # ---------------------------------------------------------------- how it is drawn
 
-PLACES = [(x / 3, 0.08 + 0.92 * y / 3, (x + 1) / 3, 0.08 + 0.92 * (y + 1) / 3) for y in range(3) for x in range(3)]
+PLACES = [
+    (x / 3 + 0.01 * (x == 0), 0.08 + 0.92 * y / 3, (x + 1) / 3, 0.08 + 0.92 * (y + 1) / 3) for y in range(3) for x in range(3)
+]
 TIME = Axis(low=0, high=len(SNAPSHOTS) - 1, ticks=[0, 3, 7, 11], words=[str(SNAPSHOTS[k]) for k in (0, 3, 7, 11)])
 SHARE = Axis(low=0, high=1.02, ticks=[0, 0.5, 1], format=".0%")
 COLORS = ("blue", "vermilion", "green", "purple", "sky", "orange", "yellow", "ink", "muted", "dark")
@@ -135,7 +137,7 @@ def power(k: int) -> str:
 
 
 HEAD = Panel(
-    (0, 0, 1, 0.08),
+    (0.01, 0, 1, 0.08),
     (
         text(0, 0.5, "{objective}, step {step:d}", size=15, bold=True),
         text(1, 0.5, "$right", size=15, anchor="end", color="green", bold=True),
@@ -152,7 +154,7 @@ PLANE = Panel(
         points("$plane_x", "$plane_y", size=6, color=categories("$labels", COLORS), opacity=0.8, hover="a {labels:d}"),
         text(0, 0, "$missing", anchor="middle", color="muted"),
     ),
-    "embeddings\nunit rows about their mean",
+    "embeddings in a plane\nabout their mean",
     Axis(low=-1, high=1, hidden=True),
     Axis(low=-1, high=1, hidden=True),
     equal=True,
@@ -163,18 +165,18 @@ SCENE = Scene(
         HEAD,
         meter(0, "loss\n━ {now_loss:.2f}", FLOORED, "loss", missing="$loss_missing"),
         meter(1, "spread of directions\n━ {now_spread:.2g}", logarithmic(-6, 0, 2), "spread"),
-        meter(2, "rank over width\n━ z {now_rank_z:.0%}  ┅ h {now_rank_h:.0%}", SHARE, "rank_z", "rank_h"),
+        meter(2, "rank over width: z, h\n━ {now_rank_z:.0%}  ┅ {now_rank_h:.0%}", SHARE, "rank_z", "rank_h"),
         meter(
             3,
-            "cosine with other view\n━ own {now_partner:.2f}  ┅ nearest {now_nearest:.2f}",
+            "cosine: own, nearest\n━ {now_partner:.2f}  ┅ {now_nearest:.2f}",
             Axis(low=0, high=1.02, ticks=[0, 0.5, 1]),
             "partner",
             "nearest",
         ),
-        meter(4, "kNN accuracy\n━ seen {now_knn_seen:.2f}  ┅ new {now_knn_unseen:.2f}", SHARE, "knn_seen", "knn_unseen"),
-        meter(5, "length of outputs\n━ {now_length:.2g}", logarithmic(-3, 5, 2), "length"),
+        meter(4, "kNN: seen, new images\n━ {now_knn_seen:.0%}  ┅ {now_knn_unseen:.0%}", SHARE, "knn_seen", "knn_unseen"),
+        meter(5, "length of outputs\n━ {now_length:.3g}", logarithmic(-3, 5, 2), "length"),
         meter(6, "weights, start = 1\n━ {now_weights:.2g}", logarithmic(-2, 2, 1), "weights"),
-        meter(7, "gradient\n━ {now_gradient:.2g}", logarithmic(-5, 3, 2), "gradient"),
+        meter(7, "gradient\n━ {now_gradient:.3g}", logarithmic(-5, 3, 2), "gradient"),
         PLANE,
     ),
     height=680,

@@ -84,8 +84,8 @@ WHY = {
         "the first steps, and the rank of h never came back ({rank_h:.0%})."
     ),
     "normalisation forgotten": (
-        "The loss falls below its floor ({loss:.2f}): cosines cannot do that, dot products can. Neighbours do not "
-        "show it ({knn_unseen:.2f})."
+        "The loss falls below its floor ({loss:.2f}): cosines cannot do that, dot products can. Neighbours "
+        "hardly show it ({knn_unseen:.2f})."
     ),
     "label leak": (
         "Accuracy is {knn_seen:.2f} on images as in training and {knn_unseen:.2f} on new ones. The class was written "
