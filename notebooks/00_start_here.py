@@ -43,12 +43,12 @@ from labkit.selfcheck import selfcheck
 guess = predict("00-who-is-pushed", ["the near ones", "the far ones", "everybody, alike"])
 
 # %% [markdown]
-# Now move the slider. Each dot is an instance, as large as its share of the push on the anchor. First stay in *re-weigh*,
-# where the dots stand still and only the shares change. Then choose *re-train*, where every temperature has a model of its
-# own, and watch the dots move.
+# Now move the slider. The star is the anchor (click another dot to make that the anchor), and each dot is an instance, as
+# large as its share of the push. First stay in *re-weigh*, where the dots stand still and only the shares change. Then choose
+# *re-train*, where every temperature has a model of its own, really trained with it, and watch the dots move.
 
 # %%
-show(temperature(data="circle", mode="re-weigh"))
+show(temperature(data="circle", mode="re-weigh", temperature=0.5))
 
 # %% [markdown]
 # Here is the same thing in a form you can check by hand: three negatives with cosines 0.9, 0.5 and 0.1 to the anchor.
@@ -114,4 +114,5 @@ labkit.doctor()
 # 5. **To discuss** (4 minutes): if you had to separate two nearly identical products in a catalogue, would you lower the
 #    temperature? And if you wanted all products of a kind together?
 #
-# For a slide: `temperature(data="circle").figure()` is a plotly figure of one state.
+# For a slide: `temperature(data="circle", temperature=0.1).figure()` is a picture of one state. To show the class exactly what
+# you see, paste them the short code that stands under the controls: `labkit.restore("...")` opens it.

@@ -39,6 +39,7 @@ from labkit.figures import temperature as figures
 from labkit.lessons import scaled, seed, seeds
 from labkit.losses import nt_xent
 from labkit.recipes.temperature import measured, recipe, views
+from labkit.results import load
 
 STEPS, SEEDS = scaled((300, 2), (60, 1))  # of training on digits; a smoke run is long enough for orderings, not for sizes
 
@@ -188,16 +189,19 @@ guess = predict("02-re-train", ["classes draw together", "classes spread out", "
 show(explorer(data="circle", mode="re-train", temperature=1.0))
 
 # %% [markdown]
-# The star is the anchor, and each dot is as large as its share of the push on it. Move the slider in both modes before you
-# read on.
+# The star is the anchor, and each dot is as large as its share of the anchor's push; a click on a dot makes that the anchor. To
+# the right, by cosine: where positives, members of the own class and all others are, and above them where the push is. Move
+# the slider in both modes before you read on.
 #
-# The models in the slider are stored, because training 39 of them takes a minute or two. You need not believe them:
+# The two hundred models in the slider are stored: to train them takes a quarter of an hour, with
+# `python -m labkit results temperature_grid`. The models behind the rest of this lesson, thirteen temperatures and three seeds
+# of this toy, take a minute or two. You need not believe them:
 
 # %%
 recompute("temperature_circle")
 
 # %% [markdown]
-# These two are trained now, on your machine:
+# And these two are trained now, on your machine:
 
 # %%
 rings = {t: [fit(recipe("circle", t, s).replace(steps=scaled(400, 150))) for s in seeds(SEEDS)] for t in (0.1, 1.0)}
@@ -254,16 +258,32 @@ for a, b in ((0.1, 0.2), (0.2, 0.5), (0.5, 1.0)):
 # From 0.2 upward this is the trade-off that Wang & Liu (2021) called the uniformity-tolerance dilemma. Evenness and same-class
 # closeness pull in opposite directions, because evenness is bought by pushing neighbours, and neighbours are mostly family.
 #
-# Move through all eleven models here. Watch the panel of pairs: the same-class hump (red) and the rest (blue).
+# Move through twenty-five models here. Watch the own class (red) and the others (blue) come apart as the temperature rises;
+# and the row of models in the plane of alignment and uniformity, which turns round at its lower right.
 
 # %%
 show(explorer(data="digits", mode="re-train", temperature=0.5))
 
 # %% [markdown]
+# Is it the temperature that tears classes apart, or that nobody told the loss what a class is? Choose **SupCon** in the slider:
+# it knows the labels, and the own class are its positives. It pushes a member of the class only where that takes more than an
+# even share of the anchor's attention.
+
+# %%
+kept, told = load("temperature_grid"), {}
+warm, cold = (kept["temperatures"].tolist().index(t) for t in (0.5, 0.03))
+for name, row in zip(kept["losses"].tolist(), kept["digits_push_same"], strict=True):
+    told[name] = float(row[warm, warm])
+    print(f"{name:8} push on the own class at 0.5: {told[name]:.1%}")
+claim("told the classes, the loss pushes none of them at 0.5", told["sup_con"], "<", 0.01)
+claim("told nothing, it spends a quarter of its push on them", told["nt_xent"], ">", 0.25)
+
+# %% [markdown]
 # ## 6. Below 0.2 it turns round, and nobody quite knows why
 #
 # By the argument so far, a temperature of 0.03 should give the most even sphere of all. It does not: uniformity gets *worse*
-# again, and same-class cosine rises. In the slider you can see what happens: all points lean to one side.
+# again, and same-class cosine rises. In the slider you can see what happens: all points lean to one side, and the mean vector
+# grows.
 
 # %%
 models, y = range(len(grid.temperatures)), torch.tensor(grid.labels, dtype=torch.long)
@@ -302,8 +322,23 @@ for meter in ("uniformity", "mean_norm"):
 claim("trained at 0.2, then at 0.03, it goes back into a cone", after["mean_norm"] - before["mean_norm"], ">", 0.1)
 
 # %% [markdown]
-# So part of the turn is a common drift that nothing pushes against; where the drift comes from, and what the rest is, stays
-# open here. If a text tells you that lower temperature means more uniformity, ask it: from which temperature up?
+# Is it the same with every loss? Take the slider to 0.03 and change the loss. DCL, which no satisfied pair can silence, leans
+# as NT-Xent does. DHEL, which weighs *two* repulsions (one in each view) against one attraction, hardly leans; but its
+# positives are then far apart.
+
+# %%
+leaning = dict(zip(kept["losses"].tolist(), kept["digits_mean_norm"][:, cold].tolist(), strict=True))
+apart = dict(zip(kept["losses"].tolist(), kept["digits_alignment"][:, cold].tolist(), strict=True))
+for name in leaning:
+    print(f"{name:8} at 0.03: mean vector {leaning[name]:.2f}, alignment {apart[name]:.2f}")
+claim("DCL leans too: its mean vector at 0.03", leaning["dcl"], ">", 0.4)
+claim("DHEL hardly does", leaning["dhel"], "<", 0.25)
+claim("but its positives are several times further apart than NT-Xent's", apart["dhel"] / apart["nt_xent"], ">", 3.0)
+
+# %% [markdown]
+# So part of the turn is a common drift that nothing pushes against, and more repulsion can hold it off, at a price. Where the
+# drift comes from, and what the rest is, stays open here: this was one seed of each loss. If a text tells you that lower
+# temperature means more uniformity, ask it: from which temperature up, and with which loss?
 
 # %% [markdown]
 # ## 7. A lower loss is not a better model
@@ -374,6 +409,7 @@ claim("clothes: uniformity rises from 0.2 to 1", rise, ">", 0.2)
 # 4. Losses at different temperatures have different floors: never compare them.
 #
 # **Try it.** `explorer(z1, z2, labels)` opens the slider on your own embeddings, in re-weigh mode only: it cannot train them.
+# `explorer(...).save("slider.html")` writes a page that moves without Python and without a network.
 
 # %% [markdown] tags=["notes"]
 # **Fifteen minutes with this lesson.**
@@ -390,4 +426,4 @@ claim("clothes: uniformity rises from 0.2 to 1", rise, ">", 0.2)
 # The honest part is section 6: it is worth a minute to say out loud that a clean story stops being true below 0.2.
 #
 # For slides: `figures.own_class`, `figures.rings`, `figures.between` are sized for a slide; `explorer(data="circle").figure()`
-# is one state of the slider.
+# is one state of the slider. The short code under its controls opens the same state elsewhere: `labkit.restore("...")`.

@@ -70,7 +70,6 @@ def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
         line("$alignment_all", "$uniformity_all", color="muted", width=1),
         text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12),
         points("$alignment_all", "$uniformity_all", size=5, color="muted", hover="trained at {taus:g}"),
-        points("$alignment_untrained", "$uniformity_untrained", size=9, color="ink", symbol="cross", hover="untrained"),
     )
     now = points("$alignment", "$uniformity", size=13, color="vermilion", hover="this model")
     return Panel(
@@ -97,6 +96,8 @@ def accuracy(at: tuple[float, float, float, float]) -> Panel:
         at,
         (
             rule(x="$made"),
+            rule(y="$knn_untrained", color="blue", width=1, dash="dot"),
+            rule(y="$few_label_untrained", color="green", width=1, dash="dot"),
             line("$taus", "$knn_all", color="blue"),
             line("$taus", "$few_label_all", color="green"),
             points("$made", "$knn", size=10, color="blue"),
