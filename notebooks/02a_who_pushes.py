@@ -247,7 +247,7 @@ claim("so under HCL some easy negatives are pulled", table["HCL"].min(), "<", 0)
 # ## What to remember
 #
 # - A gradient of cosines is a sum of forces between points. The share of a negative says how much of the push it gets; what
-#   acts along the sphere is that times the sine of the angle. The nearest has the largest share, and a duplicate has no force at all.
+#   acts along the sphere is that times the sine of the angle. The nearest has the largest share, a duplicate has no force.
 # - InfoNCE, DCL and MACL push the same points in the same proportion (MACL's at its own temperature). They differ in how
 #   loudly easy anchors speak.
 # - SupCon, DHEL, HCL and alignment + uniformity change whom an anchor is pushed by.
