@@ -112,14 +112,19 @@ show(
 # %%
 for name, row in found.items():
     mean = np.sqrt(1 - row["spread"])
-    print(f"{name:32} variance {row['spread']:.4f}   mean vector {mean:.3f}   rank of z {row['rank_z']:4.0%}")
+    about = (
+        f"variance {row['spread']:.4f}   mean vector {mean:.3f}   rank of z {row['rank_z']:4.0%}   length {row['length']:.2f}"
+    )
+    print(f"{name:32} {about}")
 for label in ("no stop-gradient", "variance term removed"):
     claim(f"{label}: less variance than any healthy run", clinic.beyond(label, "spread", "below"), "==", 1)
     claim(f"{label}: and a higher rank than any", clinic.beyond(label, "rank_z", "above"), "==", 1)
 
 # %% [markdown]
-# A rank divides by the sum of the singular values, so it does not know how small they are. Now, live: three VICReg runs, and
-# three without the variance term.
+# A rank divides by the sum of the singular values, so it does not know how small they are. And know which scale your loss can
+# see: SimSiam and InfoNCE see directions only, so theirs is the variance of unit rows. VICReg sees the outputs as they are;
+# its collapse is one of *length*, and the directions follow later. Now, live: three VICReg runs, and three without the
+# variance term.
 
 # %%
 keys = seeds(scaled(3, 1))
