@@ -30,7 +30,7 @@ from labkit.recipes.precision import (
 )
 
 VALUES, SLOPES = (1e-4, 3e4), (1e-8, 1e5)  # what the panels show; smaller numbers lie on their floor, crosses near the top
-COLORS = ("blue", "orange", "purple", "vermilion")
+COLORS = ("blue", "yellow", "purple", "vermilion")
 ALT = (
     "The loss and its gradient against temperature, in the chosen type and form, beside the exact curve; crosses mark "
     "temperatures at which they are infinite or no number. Beside them the largest logit against the logarithm of the "
@@ -62,7 +62,7 @@ def show(state: Precision) -> Shown:
         "now": state.temperature,
         "value": found.value,
         "gradient": float(found.gradient.norm()),
-        "logit": found.logit,
+        "logit": float(f"{found.logit:.3g}"),  # rounded once, or a browser would round a half the other way
         "limit": most,
         "true": true.value,
         "error": abs(found.value - true.value),
