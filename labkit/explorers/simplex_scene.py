@@ -1,5 +1,7 @@
 """How the preference simplex looks, and what it says."""
 
+from typing import Any
+
 from labkit.explorers.core import Sentence
 from labkit.figures.scene import Axis, Panel, Scene, area, arrows, bars, categories, line, points, rule, text
 from labkit.recipes.simplex_plane import TOP
@@ -89,84 +91,60 @@ BESIDE = {name: end.replace(f"{NO},", f"{NO} (margin alone: {{chosen_alone:.1%}}
 
 BETA = "β {before.beta:g} → {after.beta:g}: "
 PULL = "No is pushed {after.pull:.3g} times as hard as Never."
-# What changed and why, by control and by what else must be so; how the path ended follows.
-SAID: dict[tuple[str, tuple[str, str | int] | None, str], str] = {
-    ("loss", ("loss", "DPO"), ""): "DPO pushes No up as hard as Never down, so its path is a line in logits, whatever learns.",
-    ("loss", ("loss", "IPO"), ""): "IPO pushes the same way as DPO, at another speed, until the margin over the reference is "
-    "1/(2β) = {after.target:g}: the same line.",
-    ("loss", ("loss", "KTO"), ""): f"KTO judges each answer by itself: at the start {PULL}",
-    ("loss", ("loss", "SimPO"), ""): f"SimPO asks no reference; it counts per token, and {PULL}",
-    (
+
+
+def told(changed: str, why: str, *, rises: str = "", **when: Any) -> Sentence:
+    """What changed and why, and then how the path ended."""
+    return Sentence(f"{why} {{after.ended}}", changed=changed, when=when, rises=rises)
+
+
+SENTENCES = (
+    told("loss", "DPO pushes No up as hard as Never down: its path is a line in logits, whatever learns.", loss="DPO"),
+    told(
         "loss",
-        ("loss", "DPOP"),
-        "",
-    ): "DPOP is DPO until No falls below the reference; each nat below counts {after.lambda_:g} times.",
-    ("loss", ("loss", "RPO"), ""): "RPO is DPO plus η = {after.eta:g} times imitation of No, which never lets go.",
-    (
-        "beta",
-        ("loss", "IPO"),
-        "",
-    ): f"{BETA}IPO's line stays; its target is now 1/(2β) = {{after.target:g}} nats over the reference.",
-    ("beta", ("loss", "KTO"), ""): f"{BETA}how far a log-ratio must go before KTO lets go of its answer.",
-    ("beta", ("loss", "RPO"), ""): f"{BETA}the pair pushes with at most β, imitation always with η = {{after.eta:g}}.",
-    (
-        "beta",
-        None,
-        "",
-    ): f"{BETA}another speed (at the start {{after.pace:.2g}} nats of margin per unit of time), the same path.",
-    ("eta", None, "rises"): "More imitation, η {before.eta:g} → {after.eta:g}: a push that never lowers No.",
-    ("eta", None, ""): "Less imitation, η {before.eta:g} → {after.eta:g}: the pair counts for more.",
-    ("lambda_", None, ""): "λ {before.lambda_:g} → {after.lambda_:g}: how often a nat of No below the reference counts.",
-    ("gamma", None, ""): "γ {before.gamma:g} → {after.gamma:g}: when SimPO eases off, not where it goes.",
-    ("chosen_lengths", None, ""): f"SimPO counts per token: {PULL}",
-    ("rejected_lengths", None, ""): f"SimPO counts per token: {PULL}",
-    ("kl", None, ""): f"KTO now judges against K = {{after.kl:g}}: at the start {PULL}",
-    ("desirable_weight", None, ""): f"The chosen answer weighs {{after.desirable_weight:g}}: at the start {PULL}",
-    ("undesirable_weight", None, ""): f"The rejected answer weighs {{after.undesirable_weight:g}}: at the start {PULL}",
-    (
+        "IPO pushes the same way as DPO and walks its line, up to a margin over the reference of 1/(2β) = {after.target:g}.",
+        loss="IPO",
+    ),
+    told("loss", f"KTO judges each answer by itself: at the start {PULL}", loss="KTO"),
+    told("loss", f"SimPO asks no reference; it counts per token, and {PULL}", loss="SimPO"),
+    told("loss", "DPOP is DPO until No is below the reference; a nat below counts {after.lambda_:g} times.", loss="DPOP"),
+    told("loss", "RPO is DPO plus η = {after.eta:g} times imitation of No, which never lets go.", loss="RPO"),
+    told("beta", f"{BETA}IPO's line stays; its target is now 1/(2β) = {{after.target:g}} nats.", loss="IPO"),
+    told("beta", f"{BETA}how far a log-ratio must go before KTO lets go of its answer.", loss="KTO"),
+    told("beta", f"{BETA}the pair pushes with at most β, imitation always with η = {{after.eta:g}}.", loss="RPO"),
+    told("beta", f"{BETA}the same path at another speed, at first {{after.pace:.2g}} nats of margin per unit of time."),
+    told("eta", "More imitation, η {before.eta:g} → {after.eta:g}: a push that never lowers No.", rises="eta"),
+    told("eta", "Less imitation, η {before.eta:g} → {after.eta:g}: the pair counts for more."),
+    told("lambda_", "λ {before.lambda_:g} → {after.lambda_:g}: how often a nat of No below the reference counts."),
+    told("gamma", "γ {before.gamma:g} → {after.gamma:g}: when SimPO eases off, not where it goes."),
+    told("chosen_lengths", f"SimPO counts per token: {PULL}"),
+    told("rejected_lengths", f"SimPO counts per token: {PULL}"),
+    told("kl", f"KTO now judges against K = {{after.kl:g}}: at the start {PULL}"),
+    told("desirable_weight", f"The chosen answer weighs {{after.desirable_weight:g}}: at the start {PULL}"),
+    told("undesirable_weight", f"The rejected answer weighs {{after.undesirable_weight:g}}: at the start {PULL}"),
+    told("geometry", "Each answer has its own logit: a loss of the margin alone raises No everywhere.", geometry="independent"),
+    told(
         "geometry",
-        ("geometry", "independent"),
-        "",
-    ): "Each answer has its own logit: a loss of the margin alone raises No everywhere.",
-    (
+        "No and Never share the one feature that learns, with Yes at its other end: every loss walks one line, back or forth.",
+        geometry="alike",
+    ),
+    told(
         "geometry",
-        ("geometry", "alike"),
-        "",
-    ): "No and Never share the one feature that learns, and Yes lies at its other end: every "
-    "loss walks the same line, one way or the other.",
-    (
-        "geometry",
-        ("geometry", "both"),
-        "",
-    ): "The shared feature learns and each answer's logit too: the two pull No opposite ways wherever the feature lowers it.",
-    (
-        "geometry",
-        ("geometry", "apart"),
-        "",
-    ): "One more feature tells No from Never: the margin alone moves nothing that they share.",
-    ("answers", ("answers", 3), ""): "Three answers: the triangle shows every policy there is.",
-    (
+        "The shared feature learns, and each answer's own logit: what one does to No the other may undo.",
+        geometry="both",
+    ),
+    told("geometry", "One more feature tells No from Never: the margin alone moves nothing that they share.", geometry="apart"),
+    told("answers", "Three answers: the triangle shows every policy there is.", answers=3),
+    told(
         "answers",
-        None,
-        "",
-    ): "{after.answers:d} answers: on top are all others together, in the field with the shares of the start, "
-    "on the path with their own.",
-    ("reference", ("reference", "uniform"), ""): "The reference is the uniform policy (the square), wherever training starts.",
-    ("reference", None, ""): "The reference is the policy that training starts from.",
-    ("margin", None, "rises"): "Walked on, from margin {before.margin:g} to {after.margin:g}.",
-    ("margin", None, ""): "Stopped earlier, at margin {after.margin:g} instead of {before.margin:g}.",
-    ("moved", None, ""): "Another start.",
-    (
-        "",
-        None,
-        "",
-    ): "{after.loss}, No preferred to Never. On the lower side, where only two answers are left, both cannot fall.",
-}
-SENTENCES = tuple(
-    Sentence(
-        f"{what} {{after.ended}}", changed=changed, when=dict([also] if also else []), rises=changed if way == "rises" else ""
-    )
-    for (changed, also, way), what in SAID.items()
+        "{after.answers:d} answers, on top all others: in the field they share as at the start, on the path as the flow says.",
+    ),
+    told("reference", "The reference is the uniform policy (the square), wherever training starts.", reference="uniform"),
+    told("reference", "The reference is the policy that training starts from."),
+    told("margin", "Walked on, from margin {before.margin:g} to {after.margin:g}.", rises="margin"),
+    told("margin", "Stopped earlier, at margin {after.margin:g} instead of {before.margin:g}."),
+    told("moved", "Another start."),
+    told("", "{after.loss}, No preferred to Never. On the lower side, where only two answers are left, both cannot fall."),
 )
 
 

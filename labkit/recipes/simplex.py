@@ -90,7 +90,7 @@ class Flow:
     @property
     def bent(self) -> bool:
         """Whether the loss has a kink where the chosen answer stands as the reference has it, as DPOP has."""
-        return "lambda_" in self.loss.kwargs
+        return bool(self.loss.kwargs.get("lambda_"))
 
     def on_kink(self, logps: np.ndarray) -> bool:
         return self.bent and bool(abs(logps[CHOSEN] - self.reference[CHOSEN]) < NEAR)
