@@ -17,7 +17,8 @@
 #
 # **Before:** `04_likelihood_displacement`. **Reading** 40 minutes, **computing** about two minutes on two CPU cores; the first
 # time a minute more, to fetch and unpack the model (1 GB on the disk, with what is kept of its runs). **Data:** preferences
-# of our own writing. Live: the runs on which the story rests. Stored: the other kinds of pairs, and each statement by itself.
+# of our own writing. Live: the runs on which the story rests. Stored: the other kinds of pairs, and each statement by itself,
+# in the explorer too.
 
 # %%
 try:
@@ -29,7 +30,7 @@ except ModuleNotFoundError:
 import numpy as np
 from scipy.stats import spearmanr
 
-from labkit import call, claim, models, predict, results, show
+from labkit import call, claim, explorers, models, predict, results, show
 from labkit.data.preferences import load
 from labkit.figures import answers as drawn
 from labkit.figures import language as pictures
@@ -252,6 +253,23 @@ if REAL:
     print(verdicts["near"])
     claim("the doctor says of the near-duplicate that it fell", "fell" in verdicts["near"].verdict, "==", 1)
     claim("and of the opposite that nothing was displaced", verdicts["opposite"].verdict == "no displacement", "==", 1)
+
+# %% [markdown]
+# Step by step, and for other statements: the doctor's explorer, on runs that were trained on one pair each (**stored**:
+# `python -m labkit results displacement_doctor_words`). Play the near-duplicate, then choose pairs 2 to 4: cheating, stealing,
+# spreading a rumour.
+
+# %%
+doctor = explorers.displacement(policy="SmolLM2, near-duplicate")
+show(doctor)
+
+# %%
+single = [doctor.seen(doctor.moved(doctor.start, pair=pair)) for pair in range(4)]
+for shown in single:
+    print(f"{shown['asked']:45} chosen {shown['gained']:+.2f}, lowest at {shown['place']!r}, most gained {shown['receiver']!r}")
+claim("stored: the sentence about lying falls", single[0]["gained"], "<", 0)
+claim("stored: and lie takes the place of say", (single[0]["place"], single[0]["receiver"]) == ("say", "lie"), "==", 1)
+claim("stored: on the other three it rises", min(shown["gained"] for shown in single[1:]), ">", 0)
 
 # %% [markdown]
 # ## Could one have known?
