@@ -85,6 +85,10 @@ def test_the_dashboard_lists_what_it_serves(tmp_path, monkeypatch):
     assert "http" not in page + (templates / "index.html.j2").read_text()
 
 
+def test_the_list_says_of_every_explorer_what_it_is_about():
+    assert tuple(dashboard.ABOUT) == explorers.EXPLORERS
+
+
 def test_a_code_survives_a_new_process():
     made = explorers.bridge()
     code = made.code(made.moved(made.start, **{made.controls[0].name: made.controls[0].options[1]}))

@@ -13,6 +13,7 @@ from labkit.tour import walk
 
 SCRIPTS = walk.lessons()
 TWICE = ("00", "02")  # these notebooks go through a kernel in `make test` too
+PLOTLY, EXPLORER = "application/vnd.plotly.v1+json", 'class="labkit-explorer"'
 names = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
 
 
@@ -65,9 +66,10 @@ def test_as_a_notebook(script, tmp_path, monkeypatch):
     assert walk.execute(notebook, environment, folder=tmp_path, timeout=60, tick=lambda: None) == ""
     assert all(c["passed"] for c in claims_of(found) if c["asserted"])
     shown = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs if "data" in o]
-    pictures = [o for o in shown if {"image/png", "application/vnd.plotly.v1+json"} & set(o["data"])]
-    assert pictures, "a lesson without a figure"
-    assert all(o["data"].get("text/plain") for o in pictures), "a figure without words"
+    figures = [o for o in shown if {"image/png", PLOTLY} & set(o["data"]) or EXPLORER in o["data"].get("text/html", "")]
+    assert figures, "a lesson without a figure"
+    assert all(o["data"].get("text/plain") for o in figures), "a figure without words"
+    assert len(json.dumps(notebook)) < 8e6, "a page that is too heavy to mail"
 
 
 @names

@@ -18,6 +18,19 @@ from labkit.figures.picture import png
 if TYPE_CHECKING:
     from labkit.explorers.core import Explorer
 
+ABOUT = {
+    "temperature": "What a loss does at other temperatures: to one model, and to models that were trained with it.",
+    "microscope": "Drag a point: who pushes it, and how hard, under two losses side by side?",
+    "time_machine": "Scrub through a training run: embedding, spectrum, meters and loss share one cursor.",
+    "clinic": "Read the meters of a run that may be broken, and name its disease.",
+    "simplex": "Where a preference loss drives a policy over a few answers, and where both of a pair fall.",
+    "displacement": "Why a chosen answer fell: whose push it was, and who received what it lost.",
+    "maps": "What PCA, t-SNE and UMAP keep of the same embeddings, and what changes with the seed.",
+    "precision": "Which type and which form of a loss turn into NaN, and from which temperature on.",
+    "augmentation": "How far two views of an image may differ and still be alike, before and after training.",
+    "same_name": "What libraries compute under one and the same name, and why their numbers differ.",
+    "bridge": "One slider for the number of negatives: InfoNCE and DPO turn out to be one loss.",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 CELL = 'from IPython.display import HTML\n\nHTML(filename="{name}.html")'
 
@@ -57,12 +70,11 @@ def notebook(shown: "Explorer") -> str:
 
 
 def card(shown: "Explorer") -> str:
-    """An explorer in the list: its picture, its title, and a sentence on what it shows."""
-    first = shown.alt.partition(". ")[0].rstrip(".") + "."
+    """An explorer in the list: its picture, its title, and what it is about."""
     return (
         f'<li><a href="{{{{ base_url }}}}voila/render/{shown.name}.ipynb">'
         f'<img alt="" src="{{{{ base_url }}}}voila/files/{shown.name}.png">'
-        f"{{% raw %}}<h2>{html.escape(shown.title)}</h2></a><p>{html.escape(first)}</p>{{% endraw %}}</li>"
+        f"{{% raw %}}<h2>{html.escape(shown.title)}</h2></a><p>{html.escape(ABOUT[shown.name])}</p>{{% endraw %}}</li>"
     )
 
 
