@@ -75,13 +75,13 @@ def on_circle(name: str, seed: int) -> np.ndarray:
 
 def scattered(name: str, seed: int) -> np.ndarray:
     """Points drawn evenly, or around two centres; the anchor in front."""
-    draw = np.random.default_rng(100 + seed)
+    draw = np.random.default_rng(300 + seed)
     if name == "random":
         return draw.normal(size=(2 * HALF, 2))
     if name == "random, on a sphere":
         z = draw.normal(size=(2 * HALF, 3))
     else:
-        centres = np.where(LABELS.numpy()[:, None] == 0, [-0.5, 0.1, 0.8], [0.75, -0.1, -0.1])
+        centres = np.where(LABELS.numpy()[:, None] == 0, [-0.6, 0.3, 0.7], [0.7, -0.3, 0.5])
         instances = centres + draw.normal(size=(HALF, 3)) * 0.35
         z = np.concatenate([instances, instances]) + draw.normal(size=(2 * HALF, 3)) * 0.2
     z[0, 2] = abs(z[0, 2]) + 0.5
