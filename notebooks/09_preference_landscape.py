@@ -17,7 +17,7 @@
 # from the loss from what comes from the data; and name three things that no loss of a margin can say.
 #
 # **Before:** [04](04_likelihood_displacement.ipynb); softmax, Kullback-Leibler divergence, expected values.
-# **Reading** 60 minutes, **computing** under a minute on two CPU cores. **Data:** none but what is written here. Everything is
+# **Reading** 70 minutes, **computing** under a minute on two CPU cores. **Data:** none but what is written here. Everything is
 # computed here and now, and most of it is exact.
 
 # %%
@@ -34,12 +34,16 @@ import numpy as np
 import torch
 
 from labkit import call, claim, link, predict, preferences, show
+from labkit.explorers import simplex
 from labkit.figures import preference_links as figures
 from labkit.figures import preference_policies as drawn
 from labkit.lessons import scaled, seed, seeds
 from labkit.recipes import bandits
 from labkit.recipes import preference_landscape as recipe
+from labkit.recipes import simplex as flows
+from labkit.recipes import simplex_plane as plane
 from labkit.recipes.likelihood_displacement import prefer
+from labkit.recipes.simplex_paths import walk
 from labkit.training.flow import flow
 
 double = torch.float64
@@ -387,7 +391,84 @@ claim("HyPO, the same KL from 64 draws a step: the third answer stays below", sa
 # answer; a KL term can, because it asks about *all* answers that the policy might give, and that needs draws from the policy
 # (HyPO, Song et al. 2024). DPO's own β is no such term: it holds the two answers of the pair, and nothing else.
 #
-# ## 6. Cycles
+# ## 6. The whole triangle
+#
+# All that a policy over three answers can be fits into a triangle. Gradient descent in small steps is a **flow** on it, with an
+# arrow at every point. The loss gives two pushes, on $\log\pi$ of the chosen and of the rejected answer; what lies below the
+# logits says who moves along with whom. "A feature they share" is the set-up of lesson 04: No and Never lie on one side of it,
+# Never further out, and Yes on the other.
+#
+# **Predict.** DPO, No preferred to Never, and the shared feature is all that learns. In how much of the triangle do the
+# log-probabilities of No and Never **both** fall?
+
+# %%
+predict("09-both-fall", ["nowhere: No is the chosen answer", "a fifth", "half", "more than three quarters"])
+
+# %%
+show(simplex())
+
+# %% [markdown]
+# Shaded: both fall. Drag the start. Then change *what learns* to "each answer's own logit": the shade is gone. "Feature and
+# logits" is the case between, with an edge in the middle of the triangle: a path may leave the shade, or enter it.
+
+# %%
+grid, start = flows.spread(plane.grid()), flows.spread(flows.opening())
+shared = flows.Flow(call("dpo"), flows.kernel("alike"), np.log(start))
+yes, never = grid[:, 0], grid[:, flows.REJECTED]
+wrong = ((shared.falling(grid) < -1e-12) != (yes - never / 5 > 1e-12)).sum()
+claim("both fall where Yes has more than a fifth of what Never has; points where not so", wrong, "==", 0, kind="exact")
+share = plane.share_of(*plane.region(shared))
+claim("that is five sixths of the triangle, but for", abs(share - 5 / 6), "<", 0.005, kind="exact")
+claim("nothing is won that nobody lost", abs(shared.field(grid).sum(1)).max(), "<", 1e-15, kind="exact")
+own = flows.Flow(call("dpo"), flows.kernel("independent"), np.log(start)).rates(np.log(grid))
+claim("own logits: under DPO the chosen answer rises everywhere", own[:, flows.CHOSEN].min(), ">", 0, kind="exact")
+kto = flows.Flow(call("kto", beta=5.0), flows.kernel("independent"), np.log(start))
+claim("own logits under KTO: somewhere both fall", (kto.falling(grid) < 0).sum(), ">", 0, kind="exact")
+
+# %% [markdown]
+# The last one surprises many. KTO judges each answer by itself and lets go of one that has gone far enough. Where it still
+# pushes Never down and no longer lifts No, the freed probability goes to whoever has most already.
+#
+# **Predict.** From one start, each loss goes on until the margin is 0.5. Which of DPO, IPO and SimPO leaves No most?
+
+# %%
+predict("09-same-margin", ["DPO", "IPO", "SimPO", "they end in the same policy"])
+
+# %%
+alone = [call("dpo", beta=0.02), call("dpo", beta=2.0), call("ipo"), call("simpo", beta=2.0)]
+for geometry in scaled(("both", "alike"), ("both",)):
+    flown = [walk(flows.Flow(c, flows.kernel(geometry), np.log(start)), start, 0.5) for c in alone]
+    ends = np.exp([path.logps[-1] for path in flown])
+    print(geometry, "Yes, No, Never:", ends[0].round(3))
+    claim(f"{geometry}: DPO at two betas, IPO, SimPO: one policy, but for", np.ptp(ends, axis=0).max(), "<", 1e-8, kind="exact")
+
+# %% [markdown]
+# A loss of the margin alone lifts No as hard as it presses Never, so in logits it walks a straight line, and at equal margin
+# all of them are one policy. β and the link say how fast, and where to stop. (That holds for one pair, answers of equal length,
+# and small steps of plain gradient descent.) Only a loss that looks at more can leave the line, and only if there is somewhere
+# else to go:
+
+# %%
+more = {"RPO": call("rpo", eta=0.05), "DPOP": call("dpop", lambda_=5.0)}
+ends = {
+    (name, g): walk(flows.Flow(c, flows.kernel(g), np.log(start)), start, 0.5)
+    for name, c in more.items()
+    for g in ("alike", "both")
+}
+for (name, geometry), path in ends.items():
+    print(f"{name}, {geometry}: {path.end}, margin {path.won[-1]:.3f}, No {np.exp(path.logps[-1, flows.CHOSEN]):.3f}")
+claim("one shared feature: RPO stops below margin", ends["RPO", "alike"].won[-1], "<", 0.11, kind="exact")
+claim("one shared feature: DPOP wins a margin of", ends["DPOP", "alike"].won[-1], "<", 1e-9, kind="exact")
+dpo = np.exp(flows.margin_alone(flows.kernel("both"), np.log(start), np.array(0.5)))[flows.CHOSEN]
+rpo = np.exp(ends["RPO", "both"].logps[-1, flows.CHOSEN])
+claim("feature and logits: at margin 0.5 RPO has more of No than DPO, by", rpo - dpo, ">", 0.05, kind="exact")
+
+# %% [markdown]
+# With one shared feature there is one line, and a cure is a refusal to go on: DPOP does not move, RPO stops early. Where each
+# answer also has something of its own, imitation of the chosen answer leaves the line, and the margin is won without losing No.
+# Compare losses at equal margin; at equal steps a slower one looks like a cure.
+#
+# ## 7. Cycles
 #
 # All losses so far assume that each answer has a worth. **Predict.** People prefer rock to scissors, scissors to paper, paper
 # to rock. A reward model is fitted to these three pairs. How many does it get right, and what is its loss?
@@ -421,7 +502,7 @@ claim("five answers, each of which beats the next two: the plane still holds the
 # answer to the other (Zhang et al. 2024). It says who wins; it does not say what to *say*. For rock, paper and scissors the
 # best policy is to mix all three, and no single answer is the chosen one.
 #
-# ## 7. What a loss asks for, in logic
+# ## 8. What a loss asks for, in logic
 #
 # Read a pair as two propositions: $w$, "the chosen answer is right", and $l$, "the rejected one is", true with their
 # probabilities and independent. (In one softmax they are not; it is a reading, not a model.) There are four cases. A loss
@@ -516,7 +597,7 @@ claim(
 )
 
 # %% [markdown]
-# ## 8. Which divergence, which mode
+# ## 9. Which divergence, which mode
 #
 # "Stay near the target" needs a measure of near. The target here has a broad peak with 70 % and a narrow one with 30 %. The
 # policy can say only "about here, this broad": one peak. For each divergence we look through all such policies and take the
@@ -589,6 +670,7 @@ claim("and descent finds it, whatever the direction", reached, "<", 1e-4)
 # - Sum, mean and reference are three opinions about length. Labels without information are votes for them.
 # - With full coverage and honest labels DPO and a policy gradient are one policy. What differs in practice is whose answers
 #   were judged.
+# - At equal margin, losses of the margin alone are one policy. What learns decides whether the chosen answer falls on the way.
 # - Three things no loss of a margin can say: what becomes of the chosen answer itself, what becomes of answers that no pair
 #   mentions, and who wins in a cycle.
 #

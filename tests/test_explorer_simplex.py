@@ -14,12 +14,12 @@ import torch
 from scipy.integrate import solve_ivp
 
 from labkit import explorers, link, preferences
-from labkit.explorers.simplex import CONTROLS, Simplex, begins, flow, opening, show
+from labkit.explorers.simplex import CONTROLS, Simplex, begins, flow, show
 from labkit.explorers.simplex_terms import LOSSES
 from labkit.recipes import simplex as flows
 from labkit.recipes import simplex_paths as paths
 from labkit.recipes import simplex_plane as plane
-from labkit.recipes.simplex import CHOSEN, REJECTED, Flow, gathered, kernel, margin_of, spread
+from labkit.recipes.simplex import CHOSEN, REJECTED, Flow, gathered, kernel, margin_of, opening, spread
 from labkit.training import call
 
 CALLS = {

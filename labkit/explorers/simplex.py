@@ -74,22 +74,13 @@ CONTROLS = (
 )
 
 
-@functools.cache
-def opening() -> np.ndarray:
-    """Chosen, rejected and the rest where set-up A1 starts."""
-    head = flows.vectors("alike", 3)
-    state = flows.load("three_answers").factors["features"][-1].numpy()
-    logits = head @ state
-    return gathered(np.exp(logits - flows.logsumexp(logits)))
-
-
 # ---------------------------------------------------------------- what is shown
 
 
 def begins(state: Simplex) -> np.ndarray:
     """The policy `(answers,)` that the path starts from."""
     if state.moved is None:
-        return spread(opening(), state.answers)
+        return spread(flows.opening(), state.answers)
     return spread(plane.inside(plane.mixture(*map(np.array, state.moved[1:]))), state.answers)
 
 
@@ -244,7 +235,7 @@ def told() -> dict[str, Any]:
         "terms": TERMS,
         "kernels": {name: flows.kernel(name, len(NAMES)).tolist() for name in flows.GEOMETRIES},
         "others": {n: flows.others(n).tolist() for n in (3, 4, 5)},
-        "start": opening().tolist(),
+        "start": flows.opening().tolist(),
         "ends": ENDS,
         "beside": BESIDE,
         "wider": list(MORE_THAN_THE_MARGIN),

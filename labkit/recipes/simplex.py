@@ -6,6 +6,7 @@ own, `W W^T` where the answers' output vectors W stand still and a feature that 
 the policy is, so the flow is exact everywhere. The loss enters by its two slopes, which autograd takes on labkit's own losses.
 """
 
+import functools
 import inspect
 from dataclasses import dataclass
 
@@ -51,6 +52,14 @@ def kernel(geometry: str, answers: int = 3) -> np.ndarray:
         return shared
     state = load("three_answers").factors["features"][-1].numpy()
     return shared + float(state @ state) * own
+
+
+@functools.cache
+def opening() -> np.ndarray:
+    """Where set-up A1 of lesson 04 starts: chosen, rejected and the rest, `(3,)`."""
+    state = load("three_answers").factors["features"][-1].numpy()
+    logits = vectors() @ state
+    return gathered(np.exp(logits - logsumexp(logits)))
 
 
 def others(answers: int) -> np.ndarray:
