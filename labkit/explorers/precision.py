@@ -166,10 +166,12 @@ def reading(name: str, title: str, label: str, ends: tuple[float, float], at: tu
         points(over, f"${name}", size=5, color="blue"),
         points(over, f"${name}_lost", size=8, symbol="cross", color="vermilion"),
     )
-    axis = Axis(label, *ends, log=True, ticks=[10.0**k for k in range(-8, 5, 2 if name == "values" else 4)])
+    powers = [k for k in range(-8, 5, 4) if ends[0] <= 10.0**k <= ends[1]]
+    axis = Axis(label, *ends, log=True, ticks=[10.0**k for k in powers], words=[POWERS[k] for k in powers])
     return Panel(at, marks, title, x=TAU, y=axis, cursor="temperature")
 
 
+POWERS = {-8: "10⁻⁸", -4: "10⁻⁴", 0: "1", 4: "10⁴"}
 TAU = Axis("temperature", TEMPERATURES[0], TEMPERATURES[-1], log=True)
 ROWS, COLUMNS = range(len(TYPES)), range(len(FORMS))
 X = np.array([c for _ in ROWS for c in COLUMNS], dtype=float)

@@ -43,12 +43,11 @@ def show(state: SameName) -> Shown:
         "alike": alike.astype(np.int8),
         "libraries": [f"{row.library}: {told(row.value)}" for row in rows],
         "sources": [f"{row.function}, {row.source}" for row in rows],
-        "reasons": [reason(row, same) for row, same in zip(rows, alike, strict=True)],
+        **reasons(rows, alike, places),
         "middles": places,
         "tops": places + 0.16,
         "bottoms": places - 0.16,
         "heads": places + 0.24,
-        "lines": places + 0.06,
         "low": left,
         "high": high + 0.04 * (high - low),
         "differ": len(off),
@@ -57,10 +56,15 @@ def show(state: SameName) -> Shown:
     }
 
 
-def reason(row: recipe.Row, same: bool) -> str:
-    """Why, and the rule, in lines that fit."""
-    told = f"{row.why}" if same else f"{row.why}. Rule: {row.rule}"
-    return textwrap.fill(told[0].upper() + told[1:] + ".", WIDE)
+def reasons(rows: tuple[recipe.Row, ...], alike: np.ndarray, places: np.ndarray) -> Shown:
+    """Why, and the rule, in lines that fit, each with its place."""
+    lines, heights = [], []
+    for row, same, place in zip(rows, alike, places, strict=True):
+        why = row.why if same else f"{row.why}. Rule: {row.rule}"
+        for k, line in enumerate(textwrap.wrap(why[0].upper() + why[1:] + ".", WIDE)):
+            lines.append(line)
+            heights.append(place + 0.06 - 0.14 * k)
+    return {"reasons": lines, "heights": np.array(heights)}
 
 
 def told(value: float) -> str:
@@ -98,7 +102,7 @@ REASONS = Panel(
     (0.42, 0.085, 1.0, 1.0 - 33 / HEIGHT),  # as high as the bars beside it, which have an axis
     (
         text(0.0, "$heads", "$libraries", bold=True),
-        text(0.0, "$lines", "$reasons", color="muted", size=12),
+        text(0.0, "$heights", "$reasons", color="muted", size=12),
     ),
     x=Axis("", 0, 1, hidden=True),
     y=ROWS,
