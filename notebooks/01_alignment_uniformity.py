@@ -15,8 +15,9 @@
 # both and worthless, and tell what a plane of these two meters does and does not predict.
 #
 # **Before:** [00](00_start_here.ipynb); cosines, the log of a mean, what training a network means.
-# **Reading:** 45 minutes; **computing:** under 100 seconds on two CPU cores.
-# **Data:** points on the circle and handwritten digits, trained here and now; Fashion-MNIST mostly from stored numbers.
+# **Reading:** 50 minutes; **computing:** under 100 seconds on two CPU cores.
+# **Data:** points on the circle and handwritten digits, trained here and now; augmentations and Fashion-MNIST mostly from
+# stored numbers.
 
 # %%
 try:
@@ -30,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 
-from labkit import call, claim, losses, metrics, predict, results, show
+from labkit import call, claim, explorers, losses, metrics, predict, results, show
 from labkit.data import augment
 from labkit.figures import geometry as figures
 from labkit.lessons import scaled, seed, seeds, smoke
@@ -161,7 +162,55 @@ claim("one network, alignment only: one point for all", collapsed, ">", -0.1)
 # - The lower right is a map: like is near like. The upper right is not, and its two meters are the better ones.
 
 # %% [markdown]
-# ## 2. How even can n points be?
+# ## 2. Who is to be alike?
+#
+# Alignment is about *views*, so whoever makes the views decides what is to be alike. Here are two views of one unseen digit,
+# turned, moved and dimmed by noise as much as you like; and how alike they are to an encoder, before and after training.
+#
+# **Predict.** Two views of a 3, turned by up to 60 degrees each, go through a network that was *never* trained. Their cosine?
+
+# %%
+predict("untrained-cosine", ["near 0: it knows nothing", "about 0.5", "above 0.9"])
+
+# %%
+show(explorers.augmentation(turn=60, trained="turned views"))
+
+# %% [markdown]
+# Above 0.9, and it means nothing: to an untrained network *all* pairs of digits are that alike. So never read a cosine alone.
+# Ask how many pairs of different images are less alike: for a coin, 50 %.
+#
+# Then take another encoder from the menu. All of them saw the same digits, the same loss (InfoNCE at temperature 0.2) and the
+# same number of steps; only the views differed. **Predict** what the encoder that learned from turns makes of noise.
+
+# %%
+predict("other-changes", ["it resists noise as well", "a little better than untrained", "no better than untrained"])
+
+# %%
+alike = results.load("augmentation")  # python -m labkit results augmentation, half a minute
+share = dict(zip(alike["encoders"].tolist(), alike["mean_above"], strict=True))
+strong = {"turned views": (3, 0, 0), "moved views": (0, 2, 0), "noisy views": (0, 0, 3)}  # 60 degrees, 0.2, 0.4
+own = [share[name][cell] for name, cell in strong.items()]
+fell = [share["untrained"][cell] for cell in strong.values()]
+other = [share[name][cell] - share["untrained"][cell] for name in strong for key, cell in strong.items() if key != name]
+print("beaten by strong views: untrained", np.round(fell, 2), "trained on the same kind", np.round(own, 2))
+
+# %%
+claim("untrained: strong views beat few of the other pairs", max(fell), "<", 0.75)
+claim("an encoder overlooks the change that it was trained on", min(own), ">", 0.95)
+claim("and no other change better than the untrained one does", max(other), "<", 0.05)
+claim(
+    "a little of each helps against each",
+    min(share["a little of each"][c] - share["untrained"][c] for c in strong.values()),
+    ">",
+    0.1,
+)
+
+# %% [markdown]
+# Nothing in the loss knows what a digit is. "Invariance" is what was asked for, view by view, and nothing more: choose
+# augmentations as a list of what you want forgotten. (Turn a 6 far enough and you ask that it be a 9.)
+
+# %% [markdown]
+# ## 3. How even can n points be?
 #
 # Infinitely many points, spread evenly over the sphere of $\mathbb R^d$, have uniformity $\log(e^{-2t}\,{}_0F_1(d/2; t^2))$,
 # often called the optimum. **Predict.** Can 64 points in 8 dimensions score *lower* (better) than infinitely many?
@@ -205,7 +254,7 @@ claim("16 points on the circle reach the bound", found[2][1, 0] - uniform_bound(
 # of width $1/\sqrt{2t}$ does not see finer structure than its width.
 
 # %% [markdown]
-# ## 3. Perfect, perfect, chance
+# ## 4. Perfect, perfect, chance
 #
 # Here is an embedding of 1,797 handwritten digits. **Predict.** It has the best possible alignment, and the uniformity of
 # points spread evenly over the sphere of $\mathbb R^{32}$. How many digits do their 20 nearest neighbours name correctly?
@@ -243,7 +292,7 @@ claim("the trained network's neighbours do", board["network, both wishes"]["kNN"
 # of different images overlap. (The probe: a linear classifier that is shown two labels of each class.)
 
 # %% [markdown]
-# ## 4. Does the plane predict anything, then?
+# ## 5. Does the plane predict anything, then?
 #
 # Among *networks* trained on the same views, it may. 44 runs on digits, each a dot: NT-Xent at six temperatures and the two
 # wishes at five weights, 100 or 300 steps, two seeds, all with the same views. These are **stored**
@@ -334,7 +383,7 @@ alive = same_views & (stored["uniformity"] < -1)
 print(f"the sum with kNN, without collapsed runs: {against(alive, 'kNN')}")
 
 # %% [markdown]
-# ## 5. Real images
+# ## 6. Real images
 #
 # Five embeddings of digits and of Fashion-MNIST, means of three seeds, **stored**
 # (`python -m labkit results alignment_uniformity_real`). If the images are at hand, a short run on Fashion-MNIST is trained
@@ -384,7 +433,7 @@ for data in boards:
 # wishes together; what alignment adds shows in the probe: a class becomes one place.
 
 # %% [markdown]
-# ## 6. What to remember
+# ## 7. What to remember
 #
 # - Alignment and uniformity measure the two wishes, exactly and separately. They do not measure features.
 # - A collapse needs something shared. A lookup table cannot collapse, cannot fail the meters, and cannot generalise.
