@@ -63,7 +63,8 @@ const CONTROLS = {
   },
   menu(c, change) {
     const id = unique();
-    const select = element("select", { id, "aria-label": c.label }, ...c.words.map((word, place) => element("option", { value: place }, word)));
+    const options = c.words.map((word, place) => element("option", { value: place }, word));
+    const select = element("select", { id, "aria-label": c.label }, ...options);
     select.addEventListener("change", () => change(Number(select.value)));
     return { node: element("div", {}, element("label", { for: id }, c.label), select), set: (place) => (select.value = place) };
   },

@@ -87,6 +87,7 @@ function draw(view) {
   }
 }
 
+const KEYS = "Drag a point; or with the figure in focus, arrow keys move one and n takes the next.";
 const AFTER = 1500; // milliseconds without a change, after which the next one is a new gesture
 
 function mount(root, told, heard = () => {}) {
@@ -138,8 +139,9 @@ function mount(root, told, heard = () => {}) {
   const moves = told.scene.panels.some((p) => p.marks.some((m) => m.slots.drag));
   view.svg.setAttribute("role", moves ? "group" : "img");
   if (moves) view.svg.setAttribute("tabindex", "0");
-  const hint = moves ? [element("p", { class: "lk-hint" }, "Drag a point; or with the figure in focus, arrow keys move one and n takes the next.")] : [];
-  const left = element("div", { class: "lk-controls", role: "group", "aria-label": `${told.title}: controls` }, ...controls.nodes, code.node, ...hint);
+  const hint = moves ? [element("p", { class: "lk-hint" }, KEYS)] : [];
+  const named = { class: "lk-controls", role: "group", "aria-label": `${told.title}: controls` };
+  const left = element("div", named, ...controls.nodes, code.node, ...hint);
   const right = element("div", { class: "lk-right" }, view.figure, view.line);
   const body = element("div", { class: "lk-body", "data-lm-suppress-shortcuts": "true" }, left, right);
   body.addEventListener("keydown", (event) => event.stopPropagation()); // or a notebook takes the arrow keys

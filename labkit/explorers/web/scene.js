@@ -14,13 +14,15 @@ function bounds(axis, letter, panel, shown) {
   return told.map((end, k) => end ?? around[k]);
 }
 
+const numbers = (value) => (isList(value) ? Array.from(value).flatMap(numbers) : [value]);
+
 // All numbers of a mark along one axis.
 function reach(mark, letter, shown) {
-  const m = mark.slots, get = (name) => (m[name] === undefined || m[name] === null ? [] : [slot(m[name], shown)].flat().flatMap((v) => (isList(v) ? [...v].flatMap((w) => (isList(w) ? [...w] : [w])) : [v])));
+  const m = mark.slots, get = (name) => numbers(slot(m[name] ?? [], shown));
   if (mark.kind === "image") return letter === "x" ? m.extent.slice(0, 2) : m.extent.slice(2);
   if (mark.kind === "bars" && letter === "y") return [...get("base"), ...get("height")];
-  if (mark.kind === "area" && letter === "y") return [...get("low"), ...get("high")];
   if (mark.kind === "bars") return get("x").flatMap((x) => [x - m.width / 2, x + m.width / 2]);
+  if (mark.kind === "area" && letter === "y") return [...get("low"), ...get("high")];
   if (mark.kind === "rects") return [...get(`${letter}0`), ...get(`${letter}1`)];
   return get(letter);
 }
@@ -74,7 +76,7 @@ function placed(panel, size, shown, look) {
   const [xs, ys] = [bounds(panel.x, "x", panel, shown), bounds(panel.y, "y", panel, shown)];
   const top = outer[1] + 11 + 18 * title.length, bottom = outer[3] - (panel.x.hidden ? 6 : 22 + (panel.x.label ? 17 : 0));
   const up = panel.y.hidden ? [] : ticked(panel.y, ...ys, bottom - top, shown);
-  const words = up.map((v, k) => worded(panel.y, v, k, shown));
+  const words = up.map((v) => worded(panel.y, v, shown));
   const left = outer[0] + (panel.y.hidden ? 6 : 10 + Math.max(0, ...words.map((w) => across(w))) + (panel.y.label ? 17 : 0));
   const labels = panel.marks.filter((m) => m.kind === "line" && m.slots.label).map((m) => fill(m.slots.label, look));
   const right = outer[2] - 10 - (labels.length ? 6 + Math.max(...labels.map((w) => across(w))) : 0);
@@ -92,15 +94,15 @@ function squared(box, wide, high) {
   return { left: box.left + dx, right: box.right - dx, top: box.top + dy / 2, bottom: box.bottom - dy / 2 };
 }
 
-const worded = (axis, value, k, shown) => {
+const worded = (axis, value, shown) => {
   const words = slot(axis.words, shown);
-  return words ? String(words[k]) : said(value, axis.format);
+  return words ? String(words[slot(axis.ticks, shown).indexOf(value)]) : said(value, axis.format);
 };
 
 function framed(panel, g, shown, look) {
   const { left, right, top, bottom } = g.box, plain = 'fill="var(--lk-ink)"';
-  let made = g.title.map((line, k) =>
-    `<text x="${px(g.outer[0] + 6)}" y="${px(g.outer[1] + 16 + 18 * k)}" font-size="${TITLE}" font-weight="700" ${plain}>${escaped(line)}</text>`).join("");
+  const heading = (k) => `x="${px(g.outer[0] + 6)}" y="${px(g.outer[1] + 16 + 18 * k)}" font-size="${TITLE}"`;
+  let made = g.title.map((line, k) => `<text ${heading(k)} font-weight="700" ${plain}>${escaped(line)}</text>`).join("");
   if (!panel.y.hidden) {
     g.up.forEach((v, k) => {
       const y = px(g.y(v));
@@ -108,13 +110,18 @@ function framed(panel, g, shown, look) {
         `<text x="${px(left - 6)}" y="${y + 4}" font-size="${TICK}" text-anchor="end" fill="var(--lk-muted)">${escaped(g.words[k])}</text>`;
     });
     const middle = px((top + bottom) / 2), at = px(g.outer[0] + 13);
-    if (panel.y.label) made += `<text transform="translate(${at} ${middle}) rotate(-90)" font-size="12.5" text-anchor="middle" ${plain}>${escaped(fill(panel.y.label, look))}</text>`;
+    const words = escaped(fill(panel.y.label, look)), turned = `translate(${at} ${middle}) rotate(-90)`;
+    if (words) made += `<text transform="${turned}" font-size="12.5" text-anchor="middle" ${plain}>${words}</text>`;
   }
   if (!panel.x.hidden) {
     made += `<path d="M${px(left)} ${px(bottom)}H${px(right)}" stroke="var(--lk-muted)"/>`;
-    made += spaced(ticked(panel.x, ...g.xs, right - left, shown).map((v, k) => [g.x(v), worded(panel.x, v, k, shown)]))
-      .map(([x, word]) => `<path d="M${px(x)} ${px(bottom)}v4" stroke="var(--lk-muted)"/><text x="${px(x)}" y="${px(bottom + 17)}" font-size="${TICK}" text-anchor="middle" fill="var(--lk-muted)">${escaped(word)}</text>`).join("");
-    if (panel.x.label) made += `<text x="${px((left + right) / 2)}" y="${px(bottom + 34)}" font-size="12.5" text-anchor="middle" ${plain}>${escaped(fill(panel.x.label, look))}</text>`;
+    const ticks = ticked(panel.x, ...g.xs, right - left, shown).map((v) => [g.x(v), worded(panel.x, v, shown)]);
+    for (const [x, word] of spaced(ticks)) {
+      const at = `x="${px(x)}" y="${px(bottom + 17)}" font-size="${TICK}" text-anchor="middle" fill="var(--lk-muted)"`;
+      made += `<path d="M${px(x)} ${px(bottom)}v4" stroke="var(--lk-muted)"/><text ${at}>${escaped(word)}</text>`;
+    }
+    const words = escaped(fill(panel.x.label, look)), at = `x="${px((left + right) / 2)}" y="${px(bottom + 34)}"`;
+    if (words) made += `<text ${at} font-size="12.5" text-anchor="middle" ${plain}>${words}</text>`;
   }
   return made;
 }
@@ -137,7 +144,8 @@ function labelled(panel, g, shown, look) {
   for (let k = 1; k < ends.length; k++) ends[k].y = Math.max(ends[k].y, ends[k - 1].y + 14);
   const over = ends.length ? Math.max(0, ends[ends.length - 1].y - g.box.bottom - 8) : 0;
   for (let k = ends.length - 1, limit = Infinity; over && k >= 0; k--) limit = (ends[k].y = Math.min(ends[k].y - over, limit)) - 14;
-  return found.map((f) => `<text x="${px(f.x)}" y="${px(f.y + 4)}" font-size="${TICK}" text-anchor="${f.anchor}" fill="${f.color}">${escaped(f.words)}</text>`).join("");
+  const at = (f) => `x="${px(f.x)}" y="${px(f.y + 4)}" font-size="${TICK}" text-anchor="${f.anchor}" fill="${f.color}"`;
+  return found.map((f) => `<text ${at(f)}>${escaped(f.words)}</text>`).join("");
 }
 
 function labelOf(mark, g, shown, look) {
@@ -157,6 +165,7 @@ function labelOf(mark, g, shown, look) {
 function drawn(panel, size, shown, look, key) {
   const g = placed(panel, size, shown, look), { left, right, top, bottom } = g.box;
   const marks = panel.marks.map((m) => MARKS[m.kind](m.slots, shown, g, look));
-  const clip = `<clipPath id="${key}"><rect x="${px(left - 7)}" y="${px(top - 7)}" width="${px(right - left + 14)}" height="${px(bottom - top + 14)}"/></clipPath>`;
+  const room = `width="${px(right - left + 14)}" height="${px(bottom - top + 14)}"`; // a point on the edge is whole
+  const clip = `<clipPath id="${key}"><rect x="${px(left - 7)}" y="${px(top - 7)}" ${room}/></clipPath>`;
   return { g, frame: clip + framed(panel, g, shown, look), marks, labels: labelled(panel, g, shown, look) };
 }
