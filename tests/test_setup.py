@@ -38,7 +38,7 @@ def test_every_requirement_is_pinned_within_its_bound_in_the_tested_set():
     pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
     assert pins["torch"] == "2.13.0"
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted = bounds() | dict(map(split, [*extras["lm"], *extras["dev"]]))
+    wanted = bounds() | dict(map(split, [*extras["lm"], *extras["apps"], *extras["dev"]]))
     for name, bound in wanted.items():
         assert name in pins, f"{name} is not pinned in constraints.txt"
         least = [int(part) for part in re.fullmatch(r">=([0-9.]+)", bound)[1].split(".")]
@@ -64,6 +64,8 @@ def test_the_wheel_carries_the_data_and_the_notebooks(wheel_folder):
     assert names(ROOT / "data") == names(wheel_folder / "labkit" / "_shipped")
     assert {n for n in names(wheel_folder / "labkit" / "_notebooks") if n.endswith(".ipynb")}
     assert (wheel_folder / "labkit" / "py.typed").exists()
+    templates = Path("labkit", "apps", "templates")
+    assert names(ROOT / templates) == names(wheel_folder / templates) != set()
 
 
 @pytest.mark.kernel
