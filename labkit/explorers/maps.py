@@ -152,7 +152,7 @@ ABOUT = {
     "have neighbours of their class. Groups on a map do not prove that anything was learned.",
     "noise": "Noise, alike in all 32 directions: whatever groups you see are the map's. Smoothness is 1 for a cloud without "
     "clumps: PCA {after.p_smoothness:.2f}, t-SNE {after.t_smoothness:.2f}, UMAP {after.u_smoothness:.2f}.",
-    "blobs": "One of five blobs is nine times as wide as two others, and those two are neighbours. The order of the sizes: PCA "
+    "blobs": "One of five blobs is six times as wide as two others, and those two are neighbours. The order of the sizes: PCA "
     "{after.p_sizes:+.2f}, t-SNE {after.t_sizes:+.2f}, UMAP {after.u_sizes:+.2f}; of the distances: {after.p_distances:+.2f}, "
     "{after.t_distances:+.2f}, {after.u_distances:+.2f}.",
 }

@@ -51,7 +51,7 @@ WIDTHS = (0.02, 0.02, 0.06, 0.06, 0.18)  # of the blobs, in each direction
 
 
 def blobs(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Five blobs of 60 points: two narrow ones close together, two wider, one nine times as wide; random places otherwise."""
+    """Five blobs of 60 points: two narrow ones close together, two wider, one six times as wide; random places otherwise."""
     centers = sphere(draw.standard_normal((len(WIDTHS), DIMENSIONS)))
     centers[1] = sphere((centers[0] + 0.3 * centers[1])[None])[0]
     labels = np.arange(ROWS) % len(WIDTHS)
