@@ -145,7 +145,7 @@ class Counts(dict[str, dict[str, int]]):
     def html(self) -> str:
         if not self:
             return "<p>No guesses yet.</p>"
-        style = "height:12px;background:#0072B2;border-radius:2px;min-width:1px"
+        style = "height:12px;background:#0072B2;border-radius:2px"
         tables = []
         for key, rows in self.bars():
             cells = "".join(
