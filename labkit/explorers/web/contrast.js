@@ -14,7 +14,11 @@ const entrywise = (rows, change) => matrix(rows.length, rows.length ? rows[0].le
 
 const sum = (row) => row.reduce((total, x) => total + x, 0);
 const mean = (row) => sum(row) / row.length;
-const greatest = (row) => row.reduce((most, x) => (x > most ? x : most), -Infinity);
+const greatest = (row) => {
+  let most = -Infinity;
+  for (let j = 0; j < row.length; j++) if (row[j] > most) most = row[j];
+  return most;
+};
 
 const dot = (a, b) => {
   let total = 0;
@@ -33,8 +37,9 @@ const norm = (row) => {
 
 // Rows of length one; a row of zeros stays as it is.
 const unitRows = (rows) => rows.map((row) => {
-  const length = norm(Float64Array.from(row)) || 1;
-  return Float64Array.from(row, (x) => x / length);
+  const unit = Float64Array.from(row), length = norm(unit) || 1;
+  for (let k = 0; k < unit.length; k++) unit[k] /= length;
+  return unit;
 });
 
 // The gradient with respect to rows, from the gradient with respect to unitRows(rows).
@@ -68,14 +73,20 @@ const twoViews = (first, second) => {
 };
 
 // Each row's marked entries share a weight of 1; a row without any stays 0.
-const evenly = (mask) => entrywise(mask, (on, i) => (on ? 1 / sum(mask[i].map(Boolean)) : 0));
+const evenly = (mask) => mask.map((row) => {
+  const whole = row.reduce((marked, on) => marked + Boolean(on), 0);
+  return Float64Array.from(row, (on) => (on ? 1 / whole : 0));
+});
 
 // The logits with their weights, which are a mask (bytes or booleans) or LOG-weights; without weights everyone counts once.
 const weighed = (logits, weights) => logits.map((row, i) => {
   const weight = weights && weights[i];
   if (!weight) return Float64Array.from(row);
-  const mask = weight instanceof Uint8Array || typeof weight[0] === "boolean";
-  return Float64Array.from(row, (x, j) => (mask ? (weight[j] ? x : -Infinity) : weight[j] > -Infinity ? x + weight[j] : -Infinity));
+  const mask = weight instanceof Uint8Array || typeof weight[0] === "boolean", found = new Float64Array(row.length);
+  for (let j = 0; j < row.length; j++) {
+    found[j] = mask ? (weight[j] ? row[j] : -Infinity) : weight[j] > -Infinity ? row[j] + weight[j] : -Infinity;
+  }
+  return found;
 });
 
 // log sum_j exp(row_j); a row with nothing in it gives -Infinity.
@@ -100,7 +111,15 @@ const logShares = (logits, weights) => weighed(logits, weights).map((row) => {
 });
 
 // How each anchor's comparison is shared out, rows that add up to 1 (or 0, where nobody counts): the gradient of logPartition.
-const shares = (logits, weights) => logShares(logits, weights).map((row) => row.map(Math.exp));
+// It is what a drag waits for, so a plain loop.
+const shares = (logits, weights) => weighed(logits, weights).map((row) => {
+  const most = greatest(row), found = new Float64Array(row.length);
+  if (most === -Infinity) return found;
+  let whole = 0;
+  for (let j = 0; j < row.length; j++) whole += found[j] = Math.exp(row[j] - most);
+  for (let j = 0; j < row.length; j++) found[j] /= whole;
+  return found;
+});
 
 // The gradient with respect to the logits, from the one with respect to logShares(logits, weights) = log(share).
 const logSharesBack = (share, slope) => {
@@ -126,8 +145,11 @@ const contrast = (logits, positives, partition, inside = false) => {
 // The gradient of contrast with respect to the logits, one row per anchor, from that of the partition (such as shares).
 const contrastSlope = (logits, positives, partitionSlope, inside = false) => {
   const pull = inside ? shares(logits, logPositives(positives)) : positives;
-  const weight = pull.map((row) => sum(row));
-  return entrywise(logits, (_, i, j) => (weight[i] ? weight[i] * partitionSlope[i][j] : 0) - pull[i][j]);
+  return pull.map((row, i) => {
+    const weight = sum(row), found = new Float64Array(row.length), slope = partitionSlope[i];
+    for (let j = 0; j < row.length; j++) found[j] = (weight ? weight * slope[j] : 0) - row[j];
+    return found;
+  });
 };
 
 // visit(i, j, squared distance) for i < j, by differences and not by products: exact for near duplicates.

@@ -10,49 +10,50 @@ models.temperature = (data) => {
     return memory.get(key);
   };
 
-  // Rows of marks whose marked entries share a weight of 1.
-  const alike = (mask) => mask.map((row) => {
-    const whole = sum(row) || 1;
-    return Float64Array.from(row, (on) => on / whole);
-  });
-
   // Whom every anchor is compared with, and its positives, as the loss's words say.
   const terms = (spec, labels) => {
     const n = labels.length, spread = { everyone: () => 1, other: (i, j) => Number(i !== j), nobody: () => 0 };
-    const against = matrix(n, 2 * n, (i, j) => spread[j < n ? spec.first : spec.second](i, j % n));
+    const mask = (i, j) => spread[j < n ? spec.first : spec.second](i, j % n);
+    const against = matrix(n, 2 * n, mask).map((row) => Uint8Array.from(row));
     const same = (i, j) => Number(labels[i] === labels[j % n] && i !== j), partner = (i, j) => Number(j === i + n);
-    const positives = alike(matrix(n, 2 * n, spec.positives === "class" ? same : partner));
-    return { against, positives, even: alike(against.map((row, i) => row.map((on, j) => on * (positives[i][j] < 1)))) };
+    const positives = evenly(matrix(n, 2 * n, spec.positives === "class" ? same : partner));
+    return { against, positives, even: evenly(against.map((row, i) => row.map((on, j) => on * (positives[i][j] < 1)))) };
   };
 
-  // Which pairs are of one class, which of two, and which are two views of one instance.
+  // What every pair is: two classes, one class, two views of one instance, or an instance and itself.
   const kinds = (labels) => {
-    const n = labels.length, own = (i, j) => labels[i] === labels[j % n];
-    return {
-      own: matrix(n, 2 * n, (i, j) => Number(own(i, j))),
-      other: matrix(n, 2 * n, (i, j) => Number(!own(i, j))),
-      same: matrix(n, 2 * n, (i, j) => Number(own(i, j) && i !== j % n)),
-      positive: matrix(n, 2 * n, (i, j) => Number(j === i + n)),
-    };
+    const n = labels.length, [OTHER, SAME, POSITIVE, ITSELF] = [0, 1, 2, 3];
+    return Array.from({ length: n }, (_, i) => Uint8Array.from({ length: 2 * n }, (_, j) =>
+      (labels[i] !== labels[j % n] ? OTHER : i !== j % n ? SAME : j === i ? ITSELF : POSITIVE)));
   };
 
-  // How much weight lies at which angle; each is divided between the two nearest marks.
-  const histogram = (places, weights) => {
-    const found = new Float64Array(bins + 1);
+  // Of every pair, the mark of its angle below it, and how far it lies on the way to the next.
+  const placed = (cosine) => cosine.map((row) => {
+    const low = new Uint8Array(row.length), part = new Float64Array(row.length);
+    for (let j = 0; j < row.length; j++) {
+      const s = row[j], place = (Math.acos(s > 1 ? 1 : s < -1 ? -1 : s) * bins) / Math.PI;
+      low[j] = Math.min(place, bins - 1);
+      part[j] = place - low[j];
+    }
+    return { low, part };
+  });
+
+  // How much weight lies at which angle, for each kind of pair; every weight is divided between the two nearest marks.
+  const histograms = (places, weights, kind, many) => {
+    const found = Array.from({ length: many }, () => new Float64Array(bins + 1));
     for (let i = 0; i < places.length; i++) {
-      const place = places[i], weight = weights[i];
-      for (let j = 0; j < place.length; j++) {
-        if (weight[j] === 0) continue;
-        const low = Math.min(Math.floor(place[j]), bins - 1), part = place[j] - low;
-        found[low] += weight[j] * (1 - part);
-        found[low + 1] += weight[j] * part;
+      const { low, part } = places[i], weight = weights && weights[i], of = kind && kind[i];
+      for (let j = 0; j < low.length; j++) {
+        const w = weight ? weight[j] : 1, into = found[of ? of[j] : 0], k = low[j];
+        into[k] += w * (1 - part[j]);
+        into[k + 1] += w * part[j];
       }
     }
     return found;
   };
 
-  const ridge = (places, mask, base) => {
-    const found = histogram(places, mask), most = Math.max(greatest(found), 1e-12);
+  const ridge = (found, base) => {
+    const most = Math.max(greatest(found), 1e-12);
     return found.map((weight) => base + (0.9 * weight) / most);
   };
 
@@ -61,20 +62,18 @@ models.temperature = (data) => {
     const flat = set.z[loss][model], n = set.labels.length, d = set.d, plane = set.directions[loss][model];
     const rows = unitRows(Array.from({ length: 2 * n }, (_, i) => flat.subarray(i * d, (i + 1) * d)));
     const along = (k) => Float64Array.from(set.lift, (out, i) => out * rows[i].reduce((t, z, j) => t + z * plane[2 * j + k], 0));
-    const cosine = cosines(rows.slice(0, n), rows), turn = bins / Math.PI;
-    const places = cosine.map((row) => row.map((s) => Math.acos(s > 1 ? 1 : s < -1 ? -1 : s) * turn));
+    const cosine = cosines(rows.slice(0, n), rows), places = placed(cosine);
+    const [other, same, positive] = histograms(places, null, kind, 4);
     return {
-      x: along(0), y: along(1), cosine, places, even: histogram(places, even).map((p) => p / n),
-      ridge_positive: ridge(places, kind.positive, 2),
-      ridge_same: ridge(places, kind.same, 1),
-      ridge_other: ridge(places, kind.other, 0),
+      x: along(0), y: along(1), cosine, places, even: histograms(places, even, null, 1)[0].map((p) => p / n),
+      ridge_positive: ridge(positive, 2), ridge_same: ridge(same, 1), ridge_other: ridge(other, 0),
     };
   };
 
   // The part of the loss's gradient that drives apart, as shares of each anchor's push.
   const driving = (cosine, { against, positives }, temperature) => {
-    const logits = cosine.map((row, i) => row.map((s, j) => (against[i][j] ? s / temperature : -Infinity)));
-    const slope = contrastSlope(logits, positives, shares(logits));
+    const logits = cosine.map((row) => row.map((s) => s / temperature));
+    const slope = contrastSlope(logits, positives, shares(logits, against));
     for (const row of slope) {
       let whole = 0;
       for (let j = 0; j < row.length; j++) whole += row[j] > 0 ? row[j] : 0;
@@ -86,9 +85,9 @@ models.temperature = (data) => {
   // And at which angle it is.
   const pushed = (view, known, kind, temperature) => {
     const n = view.cosine.length, push = driving(view.cosine, known, temperature);
-    const part = (mask) => histogram(view.places, push.map((row, i) => row.map((p, j) => p * mask[i][j]))).map((p) => p / n);
-    const near = part(kind.own), far = part(kind.other), all = near.map((p, k) => p + far[k]), peak = greatest(all);
-    const top = Math.max(peak, greatest(view.even)) / 1.9, raised = (found) => found.map((p) => 3 + p / top);
+    const [far, ...own] = histograms(view.places, push, kind, 4).map((found) => found.map((p) => p / n));
+    const near = far.map((_, k) => own[0][k] + own[1][k] + own[2][k]), all = near.map((p, k) => p + far[k]);
+    const peak = greatest(all), top = Math.max(peak, greatest(view.even)) / 1.9, raised = (found) => found.map((p) => 3 + p / top);
     return {
       push, push_by_same: near, push_by_all: all, peak, peak_x: similarity[all.indexOf(peak)],
       ridge_push_same: raised(near), ridge_push: raised(all), ridge_even: raised(view.even),
@@ -108,7 +107,7 @@ models.temperature = (data) => {
       color: set.labels.map((label) => (label === set.labels[a] ? 0 : 1 + (label % 10))),
       size: share.map((s) => 4 + 26 * Math.sqrt(s)),
       cosine: view.cosine[a].subarray(0, n),
-      anchor_same: share.reduce((total, s, j) => total + s * kind.own[a][j], 0),
+      anchor_same: share.reduce((total, s, j) => total + (kind[a][j] ? s : 0), 0),
       similarity, ...found,
       ridge_positive: view.ridge_positive, ridge_same: view.ridge_same, ridge_other: view.ridge_other,
     };
