@@ -45,6 +45,15 @@ def test_both_sums_of_the_bars_are_exact(explorer):
         assert margin == shown["margin"]
 
 
+def test_every_bar_says_what_it_means(explorer):
+    shown = explorer.seen(explorer.start)
+    assert all(shown["part_meanings"])
+    even, uneven = shown["parts"][-3], shown["parts"][-2]
+    w, lo = shown["chosen_values"], shown["rejected_values"]
+    assert even == pytest.approx((w.mean() - lo.mean()) * (len(w) + len(lo)) / 2)
+    assert uneven == pytest.approx((len(w) - len(lo)) * (w.mean() + lo.mean()) / 2)
+
+
 def test_unequal_lengths_count_only_where_there_are_any(explorer):
     for state in explorer.states():
         shown = explorer.seen(state)

@@ -9,7 +9,7 @@ import numpy as np
 from labkit.explorers import cases
 from labkit.explorers.cases import Case
 from labkit.explorers.core import Control, Explorer, Shown, State
-from labkit.explorers.displacement_scene import ALT, NAMED, ROWS, SCENE, SENTENCES, compressed
+from labkit.explorers.displacement_scene import ALT, MEANINGS, NAMED, ROWS, SCENE, SENTENCES, compressed
 
 COLORS = ("change", "contribution")
 TOLD = 0.005  # nats or probability: what rounds to nothing is not told
@@ -101,6 +101,7 @@ def split(case: Case, frame: int) -> Shown:
     return {
         "parts": values,
         "part_names": names,
+        "part_meanings": [MEANINGS.get(name, "") for name in names],
         "part_numbers": [signed(v) if np.isfinite(v) else "" for v in values],
         "part_ends": np.nan_to_num(compressed(values)),
     }

@@ -9,6 +9,18 @@ from labkit.figures.scene import Axis, Panel, Scene, categories, points, ramp, r
 
 ROWS, NAMED = 4, 5  # parts of the change, and receivers, that are drawn
 BEND, SPAN = 0.1, 15.2  # the scale of the bars is even within a tenth of a nat, and compressed beyond
+MEANINGS = {
+    "own push": "what the push on this chosen answer did to it",
+    "rejected's push": "what the push on its rejected answer did to it, through the weights that they share",
+    "other pairs": "what the pushes on all other pairs did to it",
+    "curvature": "what the steps did beyond the first order",
+    "up to the fork": "the tokens up to the first that the rejected answer does not share",
+    "after the fork": "the tokens after it",
+    "= chosen moved": "the change of its log-probability, and the sum of the bars above",
+    "token by token": "the difference of the mean changes per token, times the mean length",
+    "unequal length": "the difference of the lengths, times the mean change per token",
+    "= margin": "all that the loss sees, and the sum of the two bars above",
+}
 ALT = (
     "The chosen and the rejected answer as tokens, coloured by how much the log-probability of each changed, or by what it "
     "gives to the margin, with the number under each. Below, bars of what the chosen answer's change and the margin are sums "
@@ -22,6 +34,7 @@ def compressed(nats: Any) -> np.ndarray:
 
 
 DOWN = np.array([7.6, 6.6, 5.6, 4.6, 3.6, 2.1, 1.1, 0.1])  # where the bars of the two sums lie
+MEANING = "{part_names}, {part_numbers} nats: {part_meanings}"
 SUMS = np.array([3.6, 0.1])
 LIST = np.arange(NAMED + 2)[::-1].astype(float)
 HUE = float(compressed(40.0))  # no token is so dark that its word cannot be read
@@ -65,7 +78,14 @@ SPLIT = Panel(
     (0.0, 0.46, 0.56, 1.0),
     (
         rule(x=0.0, color="muted", dash="solid", width=1),
-        rects(0.0, "$part_ends", DOWN - 0.32, DOWN + 0.32, color=SUMMED, hover="{part_names}: {part_numbers} nats"),
+        rects(
+            0.0,
+            "$part_ends",
+            DOWN - 0.32,
+            DOWN + 0.32,
+            color=SUMMED,
+            hover="{part_names}, {part_numbers} nats: {part_meanings}",
+        ),
         points("$part_ends", DOWN, size=np.where(np.isin(DOWN, SUMS), 9.0, 0.0), color="ink", symbol="diamond"),
         text(-SPAN - 0.7, DOWN, "$part_names", anchor="end", size=12),
         text(SPAN + 13.5, DOWN, "$part_numbers", anchor="end", size=12),
