@@ -46,7 +46,7 @@ def toy(**start):
         title="A toy",
         start=Toy(**start),
         controls=(
-            Control("mode", "curve", ("sine", "cosine"), kind="toggle", resets=True),
+            Control("mode", "curve", ("sine", "cosine"), kind="toggle", resets=("moved",)),
             Control("waves", "waves", (1, 2, 3)),
             Control("phase", "phase", (1, 2, 3), when=("mode", ("cosine",)), follows="waves"),
         ),

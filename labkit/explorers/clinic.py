@@ -221,7 +221,7 @@ def clinic(*, set: str = "exercise", patient: str = "", hide: tuple[str, ...] = 
         title="Collapse clinic",
         start=start,
         controls=(
-            Control("patient", "patient", data["patients"], kind="menu"),
+            Control("patient", "patient", data["patients"], kind="menu", resets=("diagnosis",)),
             Control("snapshot", "step", tuple(range(len(SNAPSHOTS))), kind="player", words=tuple(map(str, SNAPSHOTS))),
             Control("diagnosis", "diagnosis", (OPEN, *LABELS) if set == "exercise" else (OPEN,), kind="menu"),
         ),

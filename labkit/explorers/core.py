@@ -75,9 +75,9 @@ class Explorer(Generic[S]):
 
     def moved(self, state: S, **changes: Any) -> S:
         """The state after the reader changed this."""
-        resets = any(c.resets and changes.get(c.name, getattr(state, c.name)) != getattr(state, c.name) for c in self.controls)
-        back = {"moved": None} if resets and "moved" not in changes else {}
-        return self.settled(dataclasses.replace(state, **back, **changes))
+        changed = [c for c in self.controls if changes.get(c.name, getattr(state, c.name)) != getattr(state, c.name)]
+        back = {name: None if name == "moved" else getattr(self.start, name) for c in changed for name in c.resets}
+        return self.settled(dataclasses.replace(state, **{**back, **changes}))
 
     def states(self) -> Iterator[S]:
         """Every state that the controls can reach, with no point moved."""

@@ -85,7 +85,7 @@ def payload(explorer: "Explorer") -> dict[str, Any]:
             "words": c.called(),
             "when": [c.when[0], list(c.when[1])] if c.when else None,
             "follows": c.follows,
-            "resets": c.resets,
+            "resets": list(c.resets),
             "hidden": c.hidden,
         }
         for c in explorer.controls

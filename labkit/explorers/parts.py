@@ -30,7 +30,7 @@ class Control:
         words: what the options are called, where that is not what they are.
         when: another field and the values at which this control is seen and means something.
         follows: the field whose value this one takes while it is not seen; without it, the value at the start.
-        resets: a moved point goes back to its place when this control changes.
+        resets: fields that go back to where they began when this control changes, such as "moved".
     """
 
     name: str
@@ -40,7 +40,7 @@ class Control:
     words: Sequence[str] = dataclasses.field(default=(), kw_only=True)
     when: tuple[str, Sequence[Any]] | None = dataclasses.field(default=None, kw_only=True)
     follows: str = dataclasses.field(default="", kw_only=True)
-    resets: bool = dataclasses.field(default=False, kw_only=True)
+    resets: Sequence[str] = dataclasses.field(default=(), kw_only=True)
     hidden: bool = dataclasses.field(default=False, kw_only=True)
 
     def called(self) -> list[str]:

@@ -219,11 +219,28 @@ def points(axes: "Axes", m: Shown, shown: Shown) -> None:
 
 
 def arrows(axes: "Axes", m: Shown, shown: Shown) -> None:
+    from matplotlib.colors import to_rgba_array
+
     x, y, dx, dy, opacity = several(shown, m["x"], m["y"], m["dx"], m["dy"], m["opacity"])
-    for i, color in enumerate(colors(m["color"], shown, len(x))):
-        if np.isfinite([x[i], y[i], dx[i], dy[i]]).all() and np.hypot(dx[i], dy[i]) > 1e-9:
-            look = {"arrowstyle": "-|>", "color": color, "lw": m["width"] * POINT, "alpha": opacity[i], "mutation_scale": 9}
-            axes.annotate("", (x[i] + dx[i], y[i] + dy[i]), (x[i], y[i]), arrowprops={**look, "shrinkA": 0, "shrinkB": 0})
+    inks = to_rgba_array(colors(m["color"], shown, len(x)))
+    inks[:, 3] = opacity
+    long = np.isfinite([x, y, dx, dy]).all(0) & (np.hypot(dx, dy) > 1e-9)
+    head: dict[str, Any] = {
+        "headwidth": 4.5,
+        "headlength": 5,
+        "headaxislength": 5,
+        "minlength": 0.5,
+    }  # of a short arrow it shrinks
+    where = (x[long], y[long], dx[long], dy[long])
+    look: dict[str, Any] = {
+        "color": inks[long],
+        "units": "dots",
+        "width": m["width"],
+        "angles": "xy",
+        "scale_units": "xy",
+        "scale": 1,
+    }
+    axes.quiver(*where, **look, **head, clip_on=False, zorder=3)
 
 
 def text(axes: "Axes", m: Shown, shown: Shown) -> None:

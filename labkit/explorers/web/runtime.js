@@ -130,8 +130,9 @@ function mount(root, told, heard = () => {}) {
     const now = performance.now(), what = Object.keys(change).join();
     if (now - last > AFTER || what !== moved) from = { state: view.state, shown: view.shown };
     [last, moved] = [now, what];
-    const resets = told.controls.some((c) => c.resets && c.name in change && change[c.name] !== view.state[c.name]);
-    view.state = settled(told, { ...view.state, ...(resets ? { moved: null } : {}), ...change });
+    const changed = told.controls.filter((c) => c.name in change && change[c.name] !== view.state[c.name]);
+    const back = changed.flatMap((c) => c.resets).map((name) => [name, name === "moved" ? null : told.start[name]]);
+    view.state = settled(told, { ...view.state, ...Object.fromEntries(back), ...change });
     soon();
   };
 
