@@ -140,7 +140,7 @@ def reach(gained: np.ndarray) -> Shown:
 
 def heading(color: str, chosen: float, rejected: float) -> list[str]:
     if color == "contribution":
-        return [f"chosen, gives {signed(chosen)} of the margin", f"rejected, gives {signed(-rejected)} by falling"]
+        return [f"chosen, gives {signed(chosen)} of the margin", f"rejected, gives {signed(-rejected)} of it"]
     return [f"chosen, moved by {signed(chosen)} nats", f"rejected, moved by {signed(rejected)} nats"]
 
 
@@ -151,7 +151,7 @@ def verdict(case: Case, frame: int) -> str:
         return "Before the first step nothing has moved."
     went = "falls" if change < -TOLD else "rises" if change > TOLD else "stays where it was"
     size = f" by {abs(change):.2f} nats" if abs(change) > TOLD else ""
-    return f"The chosen answer {went}{size}: {because(case, frame)}."
+    return f"Since the start the chosen answer {went}{size}: {because(case, frame)}."
 
 
 def because(case: Case, frame: int) -> str:
