@@ -23,7 +23,7 @@ BETAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 MARGINS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 LENGTHS = (1, 2, 4, 8)
 WEIGHTS = (0.5, 1.0, 1.5, 2.0, 4.0)
-ARROW, ROOT = 0.046, 1 / 3  # an arrow's length: that of the fastest, times the share of its speed to this power
+ARROW, ROOT = 0.046, 1 / 4  # an arrow's length: that of the fastest, times the share of its speed to this power
 GHOST = 40  # points on the line that the margin alone would draw
 
 
@@ -117,7 +117,7 @@ def show(state: Simplex) -> Shown:
         "pull": float(up / -down),
         "pace": float(margin_of(f.rates(logps, side))),
         "target": 0.5 / state.beta,
-        "won_low": -state.margin if path["margin_won"] < 0 else 0,
+        "won_low": -state.margin if path["won"].min() < -0.02 * state.margin else 0,
         "rest": rest,
         "top": rest if rest == "Yes" else "all others",
     }
@@ -211,7 +211,7 @@ def mass(before: np.ndarray, after: np.ndarray) -> Shown:
         "chosen_end": float(end[0]),
         "rejected_end": float(end[1]),
         "gain": gain,
-        "gain_words": [said(g, "+.2f") for g in gain],
+        "gain_words": [said(g, "+.0%") for g in gain],
         "gain_at": np.where(gain < 0, gain - 0.1, gain + 0.1),
         "names": list(NAMES[:n]),
         "bar": np.arange(n),
@@ -245,7 +245,7 @@ def told() -> dict[str, Any]:
         "root": ROOT,
         "ghost": GHOST,
         "region": {"columns": plane.COLUMNS, "samples": plane.SAMPLES, "halvings": plane.HALVINGS, "edge": plane.EDGE},
-        "walk": {"steps": paths.STEPS, "most": paths.MOST, "near": flows.NEAR},
+        "walk": {"steps": paths.STEPS, "short": paths.SHORT, "most": paths.MOST, "near": flows.NEAR},
     }
 
 

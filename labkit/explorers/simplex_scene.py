@@ -36,13 +36,13 @@ TRIANGLE = Panel(
         points("$start_x", "$start_y", size=15, color="ink", drag=True, hover="the start: drag it"),
         text("$beside_x", "$beside_y", "$to_the_right", bold=True),
         text("$beside_x", "$beside_y", "$to_the_left", anchor="end", bold=True),
-        text(0.5, TOP + 0.045, "{top}", bold=True, anchor="middle"),
+        text(0.5, TOP + 0.06, "{top}", bold=True, anchor="middle"),
         text(-0.03, -0.055, "No, chosen", bold=True, color="blue"),
         text(1.03, -0.055, "Never, rejected", bold=True, color="vermilion", anchor="end"),
     ),
     title="Flow of {loss}. Shaded, {both_share:.0%}: both fall",
     x=Axis(low=-0.06, high=1.06, hidden=True),
-    y=Axis(low=-0.1, high=TOP + 0.09, hidden=True),
+    y=Axis(low=-0.1, high=TOP + 0.1, hidden=True),
     equal=True,
 )
 FALL = Panel(
@@ -54,7 +54,7 @@ FALL = Panel(
         line("$won", "$rejected_change", color="vermilion", label="Never"),
         line("$won", "$chosen_change", color="blue", width=3, label="No"),
     ),
-    title="Change of log-probability\n(dotted: No, margin alone)",
+    title="Change of log π\n(dotted: margin alone)",
     x=Axis("margin won (nats)", "$won_low", "$margin"),
     y=Axis("nats"),
 )

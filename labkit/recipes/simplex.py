@@ -19,10 +19,10 @@ from labkit.data.preferences import OPENERS, load
 from labkit.training import Call
 
 CHOSEN, REJECTED = OPENERS.index("No"), OPENERS.index("Never")
-NAMES = (*OPENERS, "Maybe", "Sure")
-# Output vectors of the fourth and fifth answer, on the line from Yes to No: Maybe in the middle, Sure close to Yes.
-MORE = ((0.0, 0.0), (0.8, 0.0))
-OTHERS = (0.6, 0.3, 0.1)  # how Yes, Maybe and Sure share what the pair leaves, as far as they are there
+NAMES = (*OPENERS, "OK", "Hm")
+# Output vectors of the fourth and fifth answer, on the line from Yes to No: OK close to Yes, Hm in the middle.
+MORE = ((0.8, 0.0), (0.0, 0.0))
+OTHERS = (0.6, 0.3, 0.1)  # how Yes, OK and Hm share what the pair leaves, as far as they are there
 GEOMETRIES = ("independent", "alike", "both", "apart")
 NEAR = 1e-9  # a step this short (in logits) ends a path; a log-ratio this small is 0
 

@@ -1,9 +1,9 @@
 """Paths along the flow of `labkit.recipes.simplex`, walked until a margin is won and not for a number of steps.
 
 Losses differ in how fast they go, so a path is walked at unit speed (in logits), by Runge-Kutta steps of fourth order. A step
-that would pass the margin, a turn of the margin or a kink of the loss is halved, down to a billionth: there the path ends, or
-goes on beyond the kink. Where a kink is pushed at from both sides, the policy slides along it: the limit of gradient descent in
-ever smaller steps, which would zigzag about it.
+that would pass the margin, a point of rest or a kink of the loss is made shorter, down to a billionth: there the path ends, or
+goes on beyond the kink. Where a kink is pushed at from both sides, the policy slides along it: the limit of gradient descent
+in ever smaller steps, which would zigzag about it.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import numpy as np
 from labkit.recipes.simplex import CHOSEN, NEAR, REJECTED, Flow, logsumexp, margin_of
 
 STEPS = 48.5  # that many to the margin, for a loss of the margin alone: the end lies within a step
+SHORT = 0.0313  # and none shorter than this in logits, unless something is in the way
 MOST = 1000
 End = Literal["reached", "stalls", "given away", "cut"]
 
@@ -22,7 +23,8 @@ End = Literal["reached", "stalls", "given away", "cut"]
 class Path:
     """Log-probabilities `(points, answers)` from the start on, and why it ends there.
 
-    "reached": the margin is won. "stalls": it grows no more, or never did. "given away": the loss has lowered it by as much.
+    "reached": the margin is won. "stalls": nothing moves any more, or nothing ever did. "given away": the loss has lowered the
+    margin by as much as was to be won. "cut": it is longer than MOST steps.
     """
 
     logps: np.ndarray
@@ -36,7 +38,7 @@ class Path:
 def stride(kernel: np.ndarray, margin: float) -> float:
     """The length of a step in logits."""
     along = kernel[CHOSEN] - kernel[REJECTED]
-    return float(margin * np.linalg.norm(along - along.mean()) / margin_of(along) / STEPS)
+    return max(SHORT, float(margin * np.linalg.norm(along - along.mean()) / margin_of(along) / STEPS))
 
 
 @dataclass
@@ -50,13 +52,11 @@ class Walk:
     at: np.ndarray
     margin: float
     mode: int = 1
-    sign: float = 1.0
 
     def __post_init__(self) -> None:
         self.began = margin_of(self.at)
         if self.flow.bent:
             self.mode = self.standing(self.at)
-        self.sign = float(np.sign(margin_of(self.speed(self.at))))
 
     # ------------------------------------------------------------------ the kink
 
@@ -97,8 +97,8 @@ class Walk:
             slopes.append(self.speed(normal(self.at + part * size * slopes[-1])))
         weighted = (slopes[0] + 2 * slopes[1] + 2 * slopes[2] + slopes[3]) / 6
         new = normal(self.at + size * weighted)
-        if any(self.sign * margin_of(slope) <= 0 for slope in slopes):
-            return new, "turned"
+        if any(slope @ slopes[0] <= 0 for slope in slopes):
+            return new, "at rest"
         if self.left(new) < 0:
             return new, "beyond"
         if self.flow.bent and self.mode == 0:
@@ -142,8 +142,8 @@ class Walk:
 
     def ended(self, why: str) -> End:
         if why == "beyond":
-            return "reached" if self.sign > 0 else "given away"
-        return "stalls" if why == "turned" else "cut"
+            return "reached" if margin_of(self.at) > self.began else "given away"
+        return "stalls" if why == "at rest" else "cut"
 
 
 def normal(logits: np.ndarray) -> np.ndarray:

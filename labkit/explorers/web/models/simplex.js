@@ -189,7 +189,7 @@ models.simplex = (() => {
     const { f } = walk, k = [speed(walk, walk.at)];
     for (const part of [0.5, 0.5, 1]) k.push(speed(walk, normal(plus(walk.at, k[k.length - 1], part * size))));
     const made = normal(walk.at.map((x, i) => x + (size * (k[0][i] + 2 * k[1][i] + 2 * k[2][i] + k[3][i])) / 6));
-    if (k.some((moved) => walk.sign * margin(f, moved) <= 0)) return [made, "turned"];
+    if (k.some((moved) => inner(moved, k[0]) <= 0)) return [made, "at rest"];
     if (left(walk, made) < 0) return [made, "beyond"];
     if (f.bent && walk.mode === 0) return [made, choice(f, made) === 0 ? "" : "left"];
     if (f.bent && walk.mode * ratioOf(f, made) < -walk.near) return [made, "crossed"];
@@ -204,14 +204,14 @@ models.simplex = (() => {
   function begun(f, { near }, wanted) {
     const at = normal(f.start.map(Math.log)), walk = { f, near, at, margin: wanted, began: margin(f, at), mode: 1 };
     if (f.bent) walk.mode = onKink(f, at, { near }) ? choice(f, at) : Math.sign(ratioOf(f, at));
-    walk.sign = Math.sign(margin(f, speed(walk, at)));
     return walk;
   }
 
   function walked(data, f, wanted) {
     const walk = begun(f, data.walk, wanted), along = f.kernel[f.w].map((x, k) => x - f.kernel[f.l][k]);
     const mean = total(along) / f.n;
-    const full = (wanted * length(along.map((x) => x - mean))) / margin(f, along) / data.walk.steps, points = [walk.at];
+    const long = (wanted * length(along.map((x) => x - mean))) / margin(f, along), points = [walk.at];
+    const full = Math.max(data.walk.short, long / data.walk.steps);
     let size = full, why = "";
     while (points.length < data.walk.most) {
       const rest = left(walk, walk.at), [made, against] = tried(walk, size);
@@ -231,8 +231,8 @@ models.simplex = (() => {
       turn(walk, why);
       size = full;
     }
-    const cut = points.length >= data.walk.most;
-    return { points, end: cut ? "cut" : why === "beyond" ? (walk.sign > 0 ? "reached" : "given away") : "stalls" };
+    const there = margin(f, walk.at) > walk.began ? "reached" : "given away";
+    return { points, end: points.length >= data.walk.most ? "cut" : why === "beyond" ? there : "stalls" };
   }
 
   // Where any loss of the margin alone stands when it has won so much.
@@ -291,7 +291,7 @@ models.simplex = (() => {
     const [end, start] = [gathered(f, after), gathered(f, before)];
     return {
       chosen_start: start[0], rejected_start: start[1], chosen_end: end[0], rejected_end: end[1], chosen_alone: alone,
-      gain, gain_words: gain.map((g) => said(g, "+.2f")), gain_at: gain.map((g) => (g < 0 ? g - 0.1 : g + 0.1)),
+      gain, gain_words: gain.map((g) => said(g, "+.0%")), gain_at: gain.map((g) => (g < 0 ? g - 0.1 : g + 0.1)),
       names: data.names.slice(0, f.n), bar: gain.map((_, k) => k), bar_high: f.n - 0.4,
       role: gain.map((_, k) => (k === f.w ? 0 : k === f.l ? 1 : 2)), winner: data.names[best], winner_gain: gain[best],
     };
@@ -317,7 +317,7 @@ models.simplex = (() => {
       ended: fill(told, (name) => (name === "margin" ? state.margin : path[name])),
       both_x: x, both_low: low[0], both_high: high[0], more_low: low[1], more_high: high[1], both_share: share,
       pull, pace, target: 0.5 / state.beta,
-      won_low: path.margin_won < 0 ? -state.margin : 0, uniform_size: uniform ? 11 : 0,
+      won_low: Math.min(...path.won) < -0.02 * state.margin ? -state.margin : 0, uniform_size: uniform ? 11 : 0,
       rest, top: rest === "Yes" ? rest : "all others",
     };
   };
