@@ -51,7 +51,7 @@ def region(flow: Flow) -> tuple[np.ndarray, np.ndarray]:
     """Where chosen and rejected both fall: in each column one run or two, from `low` to `high`, both `(2, COLUMNS)`.
 
     Edges are found by halving, to a millionth of the height. A run that a column does not have is a point: in the middle of the
-    nearest column's that does, so that areas taper off.
+    nearest column's that does, or on the triangle's side, so that areas taper off.
     """
     x, height = columns()
     answers = len(flow.kernel)
@@ -77,15 +77,16 @@ def runs(found: np.ndarray, column: np.ndarray, edges: np.ndarray, height: np.nd
         ends = [*([0.0] if found[k, 0] else []), *edges[column == k], *([1.0] if found[k, -1] else [])]
         for r, (start, end) in enumerate(zip(ends[::2][:2], ends[1::2][:2], strict=True)):
             low[r, k], high[r, k] = start * height[k], end * height[k]
-    return tapered(low, high)
+    return tapered(low, high, height)
 
 
-def tapered(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tapered(low: np.ndarray, high: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for r in range(2):
         known = np.flatnonzero(np.isfinite(low[r]))
         for k in np.flatnonzero(np.isnan(low[r])):
             nearest = known[np.abs(known - k).argmin()] if len(known) else -1
-            low[r, k] = high[r, k] = (low[r, nearest] + high[r, nearest]) / 2 if len(known) else 0.0
+            middle = (low[r, nearest] + high[r, nearest]) / 2 if len(known) else 0.0
+            low[r, k] = high[r, k] = min(middle, height[k])
     return low, high
 
 

@@ -145,17 +145,17 @@ models.simplex = (() => {
       const height = 2 * TOP * Math.min(at, 1 - at), ends = runs(data, f, at, height);
       for (let r = 0; r < 2 && 2 * r < ends.length; r++) [low[r][k], high[r][k]] = [ends[2 * r] * height, ends[2 * r + 1] * height];
     });
-    for (const r of [0, 1]) tapered(low[r], high[r]);
+    for (const r of [0, 1]) tapered(low[r], high[r], x.map((at) => 2 * TOP * Math.min(at, 1 - at)));
     const shaded = low.reduce((sum, row, r) => sum + total(high[r]) - total(row), 0);
     return { x, low, high, share: shaded / n / (TOP / 2) };
   }
 
-  function tapered(low, high) {
+  function tapered(low, high, height) {
     const known = Array.from(low.keys()).filter((k) => Number.isFinite(low[k]));
     for (const k of low.keys()) {
       if (!Number.isNaN(low[k])) continue;
       const nearest = known.reduce((best, j) => (Math.abs(j - k) < Math.abs(best - k) ? j : best), known[0]);
-      low[k] = high[k] = known.length ? (low[nearest] + high[nearest]) / 2 : 0;
+      low[k] = high[k] = known.length ? Math.min((low[nearest] + high[nearest]) / 2, height[k]) : 0;
     }
   }
 
