@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import javascript
 import numpy as np
@@ -87,6 +88,15 @@ def test_what_an_explorer_is_declared_with_must_fit():
     with pytest.raises(ValueError, match="hide must name controls of toy: mode, waves, phase; got 'batch'"):
         toy().hidden("batch")
     assert [c.hidden for c in toy().hidden("waves").controls] == [False, True, False]
+
+
+def test_an_instructor_sets_where_it_opens():
+    assert toy().starting(mode="cosine", waves=3).start == Toy("cosine", 3, 2)
+    assert toy().starting(waves=3).start == Toy(waves=3, phase=3)
+    with pytest.raises(ValueError, match="toy has no control 'batch'; there are mode, waves, phase"):
+        toy().starting(batch=1)
+    with pytest.raises(ValueError, match="waves must be one of 1, 2, 3; got 5"):
+        toy().starting(waves=5)
 
 
 def test_the_first_sentence_that_fits_is_said():
@@ -189,6 +199,13 @@ def test_restore_works_in_a_new_process():
     assert done.stdout.split("\n")[:2] == [repr(state), made.code(state)], done.stderr
     with pytest.raises(ValueError, match="no explorer 'nothing'"):
         labkit.restore("nothing1-0-0000")
+
+
+def test_the_codes_in_the_readme_are_good():
+    found = re.findall(
+        r"[a-z_]+1-[0-9a-z]+-[0-9a-z]{4}\b", (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    )
+    assert found and all(labkit.restore(code).code() == code for code in found)
 
 
 # ---------------------------------------------------------------- words and numbers

@@ -110,6 +110,17 @@ class Explorer(Generic[S]):
         found = dict(zip((c.name for c in self.controls), values, strict=True))
         return dataclasses.replace(self, start=dataclasses.replace(self.start, **found, **({"moved": moved} if moved else {})))
 
+    def starting(self, **values: Any) -> "Explorer[S]":
+        """The same explorer, opening with these controls where they are told to stand.
+
+        Raises:
+            ValueError: there is no such control, or it has no such option.
+        """
+        unknown = [name for name in values if not hasattr(self.start, name)]
+        if unknown:
+            raise ValueError(f"{self.name} has no control {unknown[0]!r}; there are {', '.join(c.name for c in self.controls)}")
+        return dataclasses.replace(self, start=self.moved(self.start, **values))
+
     def hidden(self, *names: str) -> "Explorer[S]":
         """The same explorer without these controls: they stay where they start.
 
