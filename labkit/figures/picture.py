@@ -91,7 +91,9 @@ def draw(figure: "Figure", panel: Panel, shown: Shown, width: int, height: int) 
     left, top, right, bottom = np.array(panel.at) * [width, height, width, height]
     title = wrapped(fill(panel.title, shown), right - left - 12) if panel.title else []
     labels = [fill(m.slots["label"], shown) for m in panel.marks if m.kind == "line" and m.slots["label"]]
-    ticks_up = 6 if panel.y.hidden else 10 + 36 + 17 * bool(panel.y.label)
+    words = slot(panel.y.words, shown)  # names of ticks take more room than numbers
+    wide = max(36, 7 * max(map(len, map(str, words)))) if words is not None and len(words) else 36
+    ticks_up = 6 if panel.y.hidden else 10 + wide + 17 * bool(panel.y.label)
     inner = (
         left + ticks_up,
         top + 11 + 18 * len(title),
@@ -152,19 +154,20 @@ def ruled(axes: "Axes", letter: str, axis: Axis, shown: Shown) -> None:
 
 
 def named(axes: "Axes", marks: tuple[Mark, ...], shown: Shown) -> None:
-    """The names of lines at their right ends, moved apart; those of rules beside them."""
-    ends = []
+    """The names of lines at their right ends, moved apart; those of rules beside them. In units that any resolution keeps."""
+    ends, tall = [], axes.figure.bbox.height
     for mark in marks:
         words = fill(mark.slots.get("label", ""), shown)
         if not words:
             continue
         color = colors(mark.slots["color"], shown, 1)[0]
-        look = {"fontsize": 12 * POINT, "color": color, "annotation_clip": False, "textcoords": "offset pixels"}
+        look = {"fontsize": 12 * POINT, "color": color, "annotation_clip": False, "textcoords": "offset points"}
         if mark.kind == "rule":
             upright = slot(mark.slots["y"], shown) is None
             value = array(mark.slots["x" if upright else "y"], shown)[0]
             xy, data = ((value, 1), ("data", "axes fraction")) if upright else ((0, value), ("axes fraction", "data"))
-            axes.annotate(words, xy, xycoords=data, xytext=(5, -12) if upright else (4, 5), **look)
+            away = (5 * POINT, -12 * POINT) if upright else (4 * POINT, 5 * POINT)
+            axes.annotate(words, xy, xycoords=data, xytext=away, **look)
             continue
         x, y = array(mark.slots["x"], shown), array(mark.slots["y"], shown)
         last = np.flatnonzero(np.isfinite(y))
@@ -173,8 +176,8 @@ def named(axes: "Axes", marks: tuple[Mark, ...], shown: Shown) -> None:
     floor = -np.inf
     for height, words, look in sorted(ends, key=lambda end: end[0]):
         floor = max(floor + 14, min(max(height, axes.bbox.y0), axes.bbox.y1))
-        look |= {"xycoords": ("axes fraction", "figure pixels"), "va": "center", "xytext": (6, 0)}
-        axes.annotate(words, (1, floor), **look)
+        look |= {"xycoords": ("axes fraction", "figure fraction"), "va": "center", "xytext": (6 * POINT, 0)}
+        axes.annotate(words, (1, floor / tall), **look)
 
 
 # ---------------------------------------------------------------- marks
