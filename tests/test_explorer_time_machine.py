@@ -134,7 +134,7 @@ def test_something_true_is_said_of_every_change(machine):
     said = check_sentences(machine)
     assert any("nearly coincide" in words for words in said["frame"])
     last = machine.moved(machine.start, run="toy, noise kills directions", other="alignment only", frame=17)
-    assert machine.seen(last)["a_word"] == "8 of 16 directions are next to dead"
+    assert machine.seen(last)["a_word"] == "8 of 16 directions have less than 1 % of the widest one's spread"
     assert machine.seen(last)["b_word"].startswith("all rows nearly coincide")
     first = machine.moved(last, run="InfoNCE, temperature 0.2", frame=0)
     assert "cone" in machine.seen(first)["a_word"]
@@ -202,3 +202,16 @@ def test_what_has_no_snapshots_is_refused(own_home, monkeypatch):
     monkeypatch.setitem(run.__dict__, "snapshots", {0: {"chosen_token_logps": np.zeros(3)}})
     with pytest.raises(ValueError, match="encoders, not policies"):
         time_machine(run)
+
+
+def test_a_picture_for_a_slide_keeps_its_names_in_place(machine):
+    places = []
+    for dpi in (100, 300):
+        figure = machine.figure()
+        figure.set_dpi(dpi)
+        figure.canvas.draw()
+        names = [t for axes in figure.axes for t in axes.texts if t.get_text() in ("A", "B")]
+        places.append([t.get_window_extent().p0 / figure.bbox.size for t in names])
+    assert len(places[0]) == 10
+    np.testing.assert_allclose(*places, atol=0.005)
+    assert np.ptp(np.array(places[0])[:, 1]) > 0.2  # each beside its own line

@@ -136,7 +136,7 @@ def kept() -> Panel:
         marks.append(rects(0, f"${key}_bars", high - 0.2, high, color=INKS[method], hover=hover))
         marks.append(text(1.05, 0.36 - 0.36 * k, method, size=12, color=INKS[method]))
     marks.append(text(0.05, place, "$missing", color="muted", size=12))
-    x = Axis("", -1, 1.5, ticks=[-1, 0, 1], words=["−1", "0", "1"])
+    x = Axis("", -1, 1.7, ticks=[-1, 0, 1], words=["−1", "0", "1"])
     y = Axis("", -len(ROWS) + 0.4, 0.6, ticks=list(place), words=list(ROWS.values()))
     return Panel((0.5, 0.42, 1.0, 1.0), tuple(marks), "What the maps keep", x=x, y=y)
 

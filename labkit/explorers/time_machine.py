@@ -90,7 +90,7 @@ class Reel:
         if meters["uniformity"][place] > POINT:
             return f"all rows nearly coincide (mean-vector norm {meters['mean_norm'][place]:.4f})"
         if dead >= len(spread) / 4:
-            return f"{dead} of {len(spread)} directions are next to dead"
+            return f"{dead} of {len(spread)} directions have less than 1 % of the widest one's spread"
         if meters["mean_norm"][place] > CONE:
             return f"the rows form a narrow cone (mean-vector norm {meters['mean_norm'][place]:.2f})"
         return f"the rows are spread out (uniformity −{-meters['uniformity'][place]:.2f}, rank {meters['rank'][place]:.0f})"
@@ -166,7 +166,7 @@ def meter(name: str, at: tuple[float, float, float, float], steps: tuple[int, ..
     over = np.arange(len(steps))
     dots = [points("$now", f"${side}_{name}_now", size=8, color=COLORS[side]) for side in ("a", "b")[: 1 + pair]]
     title = f"{NAMES[name]}\n{{{name}_said}}"
-    axis = Axis("", min(-0.03 * most, 1.03 * most), max(-0.03 * most, 1.03 * most))
+    axis = Axis("", min(-0.12 * most, 1.04 * most), max(-0.04 * most, 1.12 * most))
     return Panel(at, (NOW, *both(pair, over, name), *dots), title, x=clock(steps, 4), y=axis, cursor="frame")
 
 
