@@ -15,6 +15,7 @@ from torch import Tensor
 
 from labkit.contrast import unit
 from labkit.recipes import pushes
+from labkit.recipes.planes import turn
 
 BINS = 36  # of 5 degrees
 METERS = ("knn", "few_label", "mean_norm", "uniformity", "alignment", "same_class", "rank")
@@ -135,12 +136,6 @@ def widest_plane(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
     centers = np.stack([z[labels == c].mean(0) for c in np.unique(labels)])
     found = np.linalg.svd(centers - centers.mean(0))[2][:2].T
     return np.pad(found, [(0, 0), (0, 2 - found.shape[1])])
-
-
-def turn(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """The rotation or reflection that brings `points` closest to `onto` (orthogonal Procrustes)."""
-    u, _, v = np.linalg.svd(points.T @ onto)
-    return u @ v
 
 
 # ---------------------------------------------------------------- by similarity

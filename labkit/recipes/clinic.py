@@ -10,6 +10,7 @@ import numpy as np
 
 from labkit.progress import bar
 from labkit.recipes.clinic_runs import METERS, SNAPSHOTS, Patient, digits, train
+from labkit.recipes.planes import turn
 from labkit.results import load, result
 
 OBJECTIVES: dict[str, dict[str, Any]] = {  # as healthy runs have them
@@ -87,8 +88,7 @@ def flattened(embeddings: list[np.ndarray], points: int = 96) -> list[np.ndarray
         centered = z - z.mean(0)
         plane = centered @ np.linalg.svd(centered, full_matrices=False)[2][:2].T
         if path and np.isfinite(path[-1]).all():
-            u, _, v = np.linalg.svd(plane[:points].T @ path[-1])
-            plane = plane @ (u @ v)
+            plane = plane @ turn(plane[:points], path[-1])
         path.append(plane[:points])
     return path
 
