@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, nearest
-from labkit.figures.scene import Axis, Panel, Scene, area, image, line, points, ramp, rects, rule, text
+from labkit.figures.scene import Axis, Panel, Scene, bars, image, line, points, ramp, rects, rule, text
 from labkit.recipes.augmentation import DIGITS, EDGES, ENCODERS, NOISES, SHIFTS, TURNS
 from labkit.results import load
 
@@ -60,7 +60,7 @@ def read(kept: dict[str, Any], encoder: int, at: tuple[int, int, int], digit: in
         "cosine": float(kept["own"][encoder][at][digit]),
         "above": float(kept["above"][encoder][at][digit]),
         "another": (another / tall).astype(np.float32),
-        "same": ((another + same) / tall).astype(np.float32),
+        "same": (same / tall).astype(np.float32),
         "mean": float(mean[at]),
         "turn": mean[:, shift, noise],
         "shift": mean[turn, :, noise],
@@ -78,9 +78,10 @@ def view(name: str, title: str, at: tuple[float, float, float, float]) -> Panel:
 
 def others(side: str, title: str, at: tuple[float, float, float, float]) -> Panel:
     """How alike different images are, those of the same class on top of those of another; and this pair."""
+    wide = float(EDGES[1] - EDGES[0])
     marks = (
-        area(MIDDLES, 0, f"${side}_another", color="sky", opacity=0.8),
-        area(MIDDLES, f"${side}_another", f"${side}_same", color="orange", opacity=0.9),
+        bars(MIDDLES, f"${side}_another", width=wide, color="sky", opacity=0.9),
+        bars(MIDDLES, f"${side}_same", base=f"${side}_another", width=wide, color="orange"),
         rule(x=f"${side}_cosine", color="ink", width=2.5, dash="solid"),
     )
     legend = (text(-0.97, 1.0, "another class", size=12, color="sky"), text(-0.97, 0.86, "same class", size=12, color="orange"))
