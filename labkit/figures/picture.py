@@ -253,9 +253,24 @@ def text(axes: "Axes", m: Shown, shown: Shown) -> None:
     n = max(len(x), len(words))
     places = zip(np.broadcast_to(x, n), np.broadcast_to(y, n), words if len(words) == n else words * n, strict=True)
     side = {"start": "left", "middle": "center", "end": "right"}[m["anchor"]]
-    look = {"fontsize": m["size"] * POINT, "fontweight": "bold" if m["bold"] else "normal", "ha": side, "va": "center"}
+    look: dict[str, Any] = {
+        "fontsize": m["size"] * POINT,
+        "fontweight": "bold" if m["bold"] else "normal",
+        "ha": side,
+        "va": "center",
+    }
+    if m["halo"]:
+        from matplotlib.patheffects import withStroke
+
+        look["path_effects"] = [withStroke(linewidth=3, foreground=theme.PAPER)]
     for (at, up, each), color in zip(places, colors(m["color"], shown, n), strict=True):
-        axes.text(at, up, fill(str(each), shown).replace("$", r"\$"), color=color, **look)
+        words = fill(str(each), shown).replace("$", r"\$")
+        if "\n" not in words:
+            axes.text(at, up, words, color=color, **look)
+            continue
+        up_half = (0, 0.6 * m["size"] * POINT)
+        first = {**look, "va": "top", "xytext": up_half, "textcoords": "offset points", "annotation_clip": False}
+        axes.annotate(words, (at, up), color=color, linespacing=1.25, **first)  # the first line stands at the place
 
 
 def image(axes: "Axes", m: Shown, shown: Shown) -> None:

@@ -155,9 +155,14 @@ def text(
     size: int = 13,
     anchor: str = "start",
     bold: bool = False,
+    halo: bool = False,
 ) -> Mark:
-    """Words at a place, or a list of them at several; "start", "middle" or "end" of them is there."""
-    return Mark("text", {"x": x, "y": y, "words": words, "color": color, "size": size, "anchor": anchor, "bold": bold})
+    """Words at a place, or a list of them at several; "start", "middle" or "end" of them is there.
+
+    Of several lines the first is there. `halo`: the paper shows around the letters, where they stand on other marks.
+    """
+    look = {"color": color, "size": size, "anchor": anchor, "bold": bold, "halo": halo}
+    return Mark("text", {"x": x, "y": y, "words": words, **look})
 
 
 def rects(

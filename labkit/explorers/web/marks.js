@@ -79,6 +79,8 @@ function barred(m, shown, g, i) {
 
 const boxed = (m, shown, g, i) => ["x0", "x1", "y0", "y1"].map((name, k) => (k < 2 ? g.x : g.y)(pick(slot(m[name], shown), i)));
 
+const HALO = ' paint-order="stroke" stroke="var(--lk-paper)" stroke-width="3.5" stroke-linejoin="round"';
+
 const MARKS = {
   line(m, shown, g) {
     const x = slot(m.x, shown), y = slot(m.y, shown);
@@ -117,7 +119,7 @@ const MARKS = {
   },
   text(m, shown, g, look) {
     const [x, y, words] = [m.x, m.y, m.words].map((s) => slot(s, shown));
-    const weight = m.bold ? ' font-weight="700"' : "";
+    const weight = (m.bold ? ' font-weight="700"' : "") + (m.halo ? HALO : "");
     return each(count(x, y, words), (i) => {
       const [at, up, line] = [g.x(pick(x, i)), g.y(pick(y, i)), fill(String(pick(words, i)), look)];
       if (!line || !Number.isFinite(at) || !Number.isFinite(up)) return "";
