@@ -97,7 +97,7 @@ def draw(figure: "Figure", panel: Panel, shown: Shown, width: int, height: int) 
     inner = (
         left + ticks_up,
         top + 11 + 18 * len(title),
-        right - 10 - (6 + 6.6 * max(map(len, labels)) if labels else 0),
+        right - 14 - (6 + 6.6 * max(map(len, labels)) if labels else 0),
         bottom - (6 if panel.x.hidden else 22 + 17 * bool(panel.x.label)),
     )
     place = (inner[0] / width, 1 - inner[3] / height, (inner[2] - inner[0]) / width, (inner[3] - inner[1]) / height)
@@ -105,6 +105,8 @@ def draw(figure: "Figure", panel: Panel, shown: Shown, width: int, height: int) 
     for row, line in enumerate(title):
         at = ((left + 6) / width, 1 - (top + 16 + 18 * row) / height)
         figure.text(*at, line, fontsize=13.5 * POINT, fontweight="bold", color=theme.INK)
+    for letter, axis in (("x", panel.x), ("y", panel.y)):
+        bounded(axes, letter, axis, shown)
     for mark in panel.marks:
         MARKS[mark.kind](axes, mark.slots, shown)
     for letter, axis in (("x", panel.x), ("y", panel.y)):
@@ -122,14 +124,20 @@ def wrapped(words: str, room: float) -> list[str]:
     return [piece for line in words.split("\n") for piece in textwrap.wrap(line, max(8, int(room / 7.7))) or [""]]
 
 
-def ruled(axes: "Axes", letter: str, axis: Axis, shown: Shown) -> None:
-    """Bounds, scale, ticks and label of one axis."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
-
+def bounded(axes: "Axes", letter: str, axis: Axis, shown: Shown) -> None:
+    """Scale and bounds of one axis."""
     if axis.log:
         getattr(axes, f"set_{letter}scale")("log")
     low, high = slot(axis.low, shown), slot(axis.high, shown)
-    getattr(axes, f"set_{letter}lim")(low, high)
+    if low is not None or high is not None:
+        getattr(axes, f"set_{letter}lim")(low, high, auto=low is None or high is None)
+
+
+def ruled(axes: "Axes", letter: str, axis: Axis, shown: Shown) -> None:
+    """Ticks and label of one axis, and the bounds that the marks left open."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+    bounded(axes, letter, axis, shown)
     own = getattr(axes, f"{letter}axis")
     own.set_minor_locator(NullLocator())
     own.set_minor_formatter(NullFormatter())
@@ -222,28 +230,17 @@ def points(axes: "Axes", m: Shown, shown: Shown) -> None:
 
 
 def arrows(axes: "Axes", m: Shown, shown: Shown) -> None:
-    from matplotlib.colors import to_rgba_array
-
     x, y, dx, dy, opacity = several(shown, m["x"], m["y"], m["dx"], m["dy"], m["opacity"])
-    inks = to_rgba_array(colors(m["color"], shown, len(x)))
-    inks[:, 3] = opacity
-    long = np.isfinite([x, y, dx, dy]).all(0) & (np.hypot(dx, dy) > 1e-9)
-    head: dict[str, Any] = {
-        "headwidth": 4.5,
-        "headlength": 5,
-        "headaxislength": 5,
-        "minlength": 0.5,
-    }  # of a short arrow it shrinks
-    where = (x[long], y[long], dx[long], dy[long])
-    look: dict[str, Any] = {
-        "color": inks[long],
-        "units": "dots",
-        "width": m["width"],
-        "angles": "xy",
-        "scale_units": "xy",
-        "scale": 1,
-    }
-    axes.quiver(*where, **look, **head, clip_on=False, zorder=3)
+    for i, color in enumerate(colors(m["color"], shown, len(x))):
+        ends = np.array([(x[i], y[i]), (x[i] + dx[i], y[i] + dy[i])])
+        if not np.isfinite(ends).all() or np.hypot(dx[i], dy[i]) <= 1e-9:
+            continue
+        long = float(np.hypot(*np.diff(axes.transData.transform(ends), axis=0)[0]))  # a short arrow has a small head
+        if long <= 0.5:
+            continue
+        head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": min(9, 0.8 * long)}
+        look = {"color": color, "lw": m["width"] * POINT, "alpha": opacity[i]}
+        axes.annotate("", ends[1], ends[0], arrowprops={**head, **look}, annotation_clip=False)
 
 
 def text(axes: "Axes", m: Shown, shown: Shown) -> None:
