@@ -172,6 +172,17 @@ def test_it_takes_your_own_run(own_home):
     own.figure().canvas.draw()
 
 
+def test_free_points_of_the_plane_are_shown_as_they_are(own_home):
+    config = Config(data=call("circle", n=64), model=call("points"), loss=call("nt_xent", temperature=0.5), batch=64, steps=4)
+    run = fit(config, progress=False)
+    own = time_machine(run)
+    film = recipe.film(run)
+    assert film.axes == "the plane itself" and film.spectrum.shape == (4, 2)
+    np.testing.assert_allclose(film.plane[-1], unit(torch.from_numpy(run.snapshots[4]["z"])).numpy(), atol=1e-6)
+    assert own.seen()["alignment_said"] == "not kept"  # a point has no views
+    own.figure().canvas.draw()
+
+
 def test_it_compares_two_runs_of_different_lengths(own_home):
     short, long = (fit(SMALL.replace(steps=n, seed=n), progress=False) for n in (3, 6))
     both = time_machine(short, long, names=("short", "long"))

@@ -177,7 +177,7 @@ def scene(reels: Collection[Film], steps: tuple[int, ...], pair: bool) -> Scene:
     low = min(float(film.meters["uniformity"].min()) for film in reels)
     wide, most = np.arange(1, 1 + width), {"alignment": far or 1.0, "uniformity": low, "mean_norm": 1.0, "rank": float(width)}
     axis = Axis("spread", LEAST / 1.3, 1, log=True, ticks=[1e-4, 1e-2, 1])
-    across = Axis("direction", 0, width + 1, ticks=[1, width // 4, width // 2, 3 * width // 4, width])
+    across = Axis("direction", 0, width + 1, ticks=sorted({max(1, width * k // 4) for k in range(5)}))
     spectrum = both(pair, wide, "spread")
     row, base = 0.40, 0.68
     if pair:

@@ -74,11 +74,11 @@ def film(run: Run, snapshots: Shots | None = None, *, narrow: bool = False) -> F
     shots = snapshots or checked(run)
     rows = {step: torch.from_numpy(np.asarray(shots[step]["z"][:ROWS])).double() for step in sorted(shots)}
     measured = [meters(z, shots[step].get("views")) for step, z in rows.items()]
-    labels = run.labels[:ROWS].cpu().numpy()
+    labels, wide = run.labels[:ROWS].cpu().numpy(), next(iter(rows.values())).shape[1]
     return Film(
         steps=np.array(list(rows)),
         plane=plane(torch.stack([unit(z) for z in rows.values()]).numpy(), labels, axes=(0, -1) if narrow else (0, 1)),
-        axes="widest, narrowest axis" if narrow else "two widest axes",
+        axes="the plane itself" if wide == 2 else "widest, narrowest axis" if narrow else "two widest axes",
         labels=labels,
         spectrum=np.stack([(singular_spectrum(unit(z)) / len(z) ** 0.5).numpy() for z in rows.values()]),
         meters={name: np.array([row[name] for row in measured]) for name in METERS},
