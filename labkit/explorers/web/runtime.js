@@ -87,6 +87,17 @@ function draw(view) {
   }
 }
 
+// A script runs slowly the first few times: let that be over before a hand is at the slider.
+function warmed(told, state, show) {
+  const later = window.requestIdleCallback || ((run) => setTimeout(run, 50));
+  const near = told.controls.filter((c) => ["slider", "player"].includes(c.kind)).flatMap((c) => {
+    const place = c.options.indexOf(state[c.name]);
+    return [place + 1, place - 1].filter((k) => k in c.options).map((k) => settled(told, { ...state, [c.name]: c.options[k] }));
+  });
+  const next = () => near.length && (show(near.shift()), later(next));
+  if (told.model) later(next);
+}
+
 const KEYS = "Drag a point; or with the figure in focus, arrow keys move one and n takes the next.";
 const AFTER = 1500; // milliseconds without a change, after which the next one is a new gesture
 
@@ -158,6 +169,7 @@ function mount(root, told, heard = () => {}) {
   draw(view);
   say();
   root.dataset.mounted = "yes";
+  warmed(told, view.state, show);
   return view;
 }
 
