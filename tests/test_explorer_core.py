@@ -18,7 +18,7 @@ import labkit
 from labkit import explorers
 from labkit.explorers import EXPLORERS, explorer
 from labkit.explorers.codes import DIGITS
-from labkit.explorers.core import Control, Explorer, Moved, Sentence, State, jsonable
+from labkit.explorers.core import Control, Explorer, Moved, Sentence, State, digest, jsonable
 from labkit.explorers.page import payload, sent
 from labkit.figures.scene import Axis, Panel, Scene, line, points
 from labkit.figures.words import fill
@@ -88,6 +88,9 @@ def test_what_an_explorer_is_declared_with_must_fit():
     with pytest.raises(ValueError, match="hide must name controls of toy: mode, waves, phase; got 'batch'"):
         toy().hidden("batch")
     assert [c.hidden for c in toy().hidden("waves").controls] == [False, True, False]
+    assert toy().hidden(("mode", "waves")).hidden("phase").controls == toy().hidden("mode", "waves", "phase").controls
+    with pytest.raises(ValueError, match="got None"):
+        toy().hidden(None)
 
 
 def test_an_instructor_sets_where_it_opens():
@@ -191,6 +194,13 @@ def test_codes_for_other_options_are_refused():
         wider.opened(made.code())
 
 
+def test_codes_made_on_other_data_are_refused():
+    made, other = (dataclasses.replace(toy(), mine=digest(np.full(3, value))) for value in (1.0, 2.0))
+    assert made.opened(made.code()).start == made.start
+    with pytest.raises(ValueError, match="options or data"):
+        other.opened(made.code())
+
+
 def test_restore_works_in_a_new_process():
     made = explorers.precision()
     state = list(somewhere(made, 2))[-1]
@@ -267,6 +277,20 @@ def test_arrays_arrive_as_they_were_sent():
         assert np.array_equal(np.array(there[name]), given[name]), name
     assert str(there["odd"]) == str(given["odd"])
     assert json.dumps(sent(given), allow_nan=False)
+
+
+def test_an_axis_has_two_ticks_at_least_and_not_too_many():
+    draw = random.Random(0)
+    ends = [
+        (low, low + 10 ** draw.uniform(-6, 6)) for low in (draw.gauss(0, 1) * 10 ** draw.uniform(-4, 4) for _ in range(300))
+    ]
+    ends += [(-1.575, 1.6), (0, 0.5), (0.9, 2.2), (-0.04, 6.3)]
+    found = javascript.run("return given[0].map(([low, high]) => [2, 3, 5].map((n) => even(low, high, n)));", ends)
+    for (low, high), rows in zip(ends, found, strict=True):
+        for wish, ticks in zip((2, 3, 5), rows, strict=True):
+            assert 2 <= len(ticks) <= 2 * wish + 2, (low, high, wish, ticks)
+            room = 1e-6 * max(abs(low), abs(high))
+            assert all(low - room <= t <= high + room for t in ticks)
 
 
 # ---------------------------------------------------------------- every explorer

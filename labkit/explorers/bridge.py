@@ -24,12 +24,13 @@ MANY = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 TEMPERATURE, TAUGHT = 0.1, 8  # of the digits' network; how many rejected answers the policy was taught with
 SIDES = ("digits", "policy")
+LEGEND = 15  # where on the axis of ranks the words stand
 HIGH = np.array([0.15, 0.3, 0.6, 1.05])  # the axis of shares takes one of these
 ALT = (
     "Two rows of bars and a curve, moved by one slider, the number K of negatives. Bars: the share of the push on the nearest "
     "negative, the second nearest and so on, for digits (InfoNCE) and for a language model (DPO with K rejected answers). "
     "The more negatives, the smaller the share of each, and the hardest always carry most. Curve: both losses against K, "
-    "below their common chance line log(K + 1), which is log 2 for one pair."
+    "beside their common chance line log(K + 1), which is log 2 for one pair."
 )
 
 
@@ -95,13 +96,13 @@ def scores(side: str, k: int, strength: float) -> Scores:
 def show(state: Bridge) -> Shown:
     shown: Shown = {"k": state.k, "strength": state.strength, "rank": np.arange(1, MOST + 1), "over": np.array(MANY)}
     shown |= {"chance": np.log1p(shown["over"]), "chance_now": math.log1p(state.k)}
-    shown |= {"candidates": state.k + 1, "even": 1 / state.k, "legend_x": MOST}
+    shown |= {"candidates": state.k + 1, "even": 1 / state.k}
     for side in SIDES:
         now = scores(side, state.k, state.strength)
         shown[f"{side}_alike"], shown[f"{side}_other"] = now.by_rank()
         highest = float((shown[f"{side}_alike"] + shown[f"{side}_other"]).max())
         shown[f"{side}_high"] = float(HIGH[(highest <= 0.97 * HIGH).argmax()] if highest <= 0.97 * HIGH[-1] else HIGH[-1])
-        shown[f"{side}_legend"] = 0.92 * shown[f"{side}_high"]
+        shown[f"{side}_legend"] = 0.8 * shown[f"{side}_high"]
         shown[f"{side}_hardest"] = float(now.share().max(1).values.mean())
         shown[f"{side}_loss"] = np.array([scores(side, k, state.strength).loss() for k in MANY])
         shown[f"{side}_loss_now"] = now.loss()
@@ -113,15 +114,16 @@ def panel(side: str, at: tuple[float, float, float, float], title: str, color: s
     hover = f"number {{rank}}: {{{side}_NAME:.1%}} of the push"
     kinds = ((f"{side}_other", color, 0), (f"{side}_alike", "vermilion", f"${side}_other"))
     marks = tuple(bars("$rank", f"${n}", base=b, color=c, hover=hover.replace(f"{side}_NAME", n)) for n, c, b in kinds)
-    told = text("$legend_x", f"${side}_legend", alike, color="vermilion", anchor="end")
+    swatch = points(LEGEND, f"${side}_legend", size=11, color="vermilion", symbol="square")
+    told = (swatch, text(LEGEND + 1, f"${side}_legend", alike, color="vermilion", halo=True))
     x = Axis("the hardest first" if side == "policy" else "", 0.3, 32.7, ticks=[1, 8, 16, 24, 32])
-    return Panel(at, (*marks, told), title=title, x=x, y=Axis("share of the push", 0, f"${side}_high", format=".0%"))
+    return Panel(at, (*marks, *told), title=title, x=x, y=Axis("share of the push", 0, f"${side}_high", format=".0%"))
 
 
 SCENE = Scene(
     panels=(
-        panel("digits", (0, 0, 0.5, 0.48), "InfoNCE on digits", "blue", "vermilion: of the same digit"),
-        panel("policy", (0, 0.5, 0.5, 1), "DPO on answers", "purple", "vermilion: near-duplicates of the chosen"),
+        panel("digits", (0, 0, 0.5, 0.48), "InfoNCE on digits", "blue", "of the same digit"),
+        panel("policy", (0, 0.5, 0.5, 1), "DPO on answers", "purple", "near-duplicates"),
         Panel(
             (0.5, 0, 1, 1),
             (
@@ -134,7 +136,7 @@ SCENE = Scene(
             ),
             title="Both losses; dashed is chance",
             x=Axis("K, negatives or rejected answers", 0.9, 36, log=True, ticks=[1, 2, 4, 8, 16, 32]),
-            y=Axis("loss, nats", 0, 4.2),
+            y=Axis("loss, nats", 0, 5),
             cursor="k",
         ),
     ),
@@ -185,4 +187,4 @@ def bridge(k: int = 8, strength: float = 1.0, hide: Sequence[str] = ()) -> Explo
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*hide)
+    ).hidden(hide)

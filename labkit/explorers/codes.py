@@ -25,11 +25,12 @@ class Layout:
     version: int
     options: tuple[tuple[Any, ...], ...]
     moves: bool = False
+    mine: str = ""
 
     @property
     def signature(self) -> str:
-        """Of the options: codes written for others are refused."""
-        return to_base(zlib.crc32(repr(self.options).encode()), 7)
+        """Of the options, and of the reader's own data: codes written for others are refused."""
+        return to_base(zlib.crc32((repr(self.options) + self.mine).encode()), 7)
 
     def write(self, values: Sequence[Any], moved: tuple[int, float, float] | None = None) -> str:
         number = 0

@@ -6,20 +6,20 @@ Nothing here knows a browser. `show` is pure, so the page, the picture for a sli
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from labkit.explorers import codes
-from labkit.explorers.parts import Control, Model, Moved, Sentence, Shown, State, jsonable, nearest
+from labkit.explorers.parts import Control, Model, Moved, Sentence, Shown, State, digest, jsonable, nearest
 from labkit.figures.scene import Scene
 from labkit.figures.words import fill, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Control", "Explorer", "Model", "Moved", "Sentence", "Shown", "State", "jsonable", "nearest"]
+__all__ = ["Control", "Explorer", "Model", "Moved", "Sentence", "Shown", "State", "digest", "jsonable", "nearest"]
 
 S = TypeVar("S", bound=State)
 
@@ -39,6 +39,7 @@ class Explorer(Generic[S]):
         alt: what the figure shows, for those who cannot see it.
         model: how the browser knows what to show; without it, it looks it up in a table of all states.
         version: of the state codes.
+        mine: names the reader's own data, if it shows any: a code made on them is refused on others.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Explorer(Generic[S]):
     alt: str
     model: Model | None = None
     version: int = 1
+    mine: str = ""
 
     def __post_init__(self) -> None:
         fields = [f.name for f in dataclasses.fields(self.start)]
@@ -91,9 +93,8 @@ class Explorer(Generic[S]):
 
     @functools.cached_property
     def layout(self) -> codes.Layout:
-        return codes.Layout(
-            self.name, self.version, tuple(tuple(c.options) for c in self.controls), moves=hasattr(self.start, "moved")
-        )
+        options = tuple(tuple(c.options) for c in self.controls)
+        return codes.Layout(self.name, self.version, options, moves=hasattr(self.start, "moved"), mine=self.mine)
 
     def code(self, state: S | None = None) -> str:
         """The state in a short code, which `labkit.restore` turns back into the explorer in this state."""
@@ -121,17 +122,18 @@ class Explorer(Generic[S]):
             raise ValueError(f"{self.name} has no control {unknown[0]!r}; there are {', '.join(c.name for c in self.controls)}")
         return dataclasses.replace(self, start=self.moved(self.start, **values))
 
-    def hidden(self, *names: str) -> "Explorer[S]":
-        """The same explorer without these controls: they stay where they start.
+    def hidden(self, *names: str | Iterable[str]) -> "Explorer[S]":
+        """The same explorer without these controls: they stay where they start, on the figure, too.
 
         Raises:
             ValueError: there is no such control.
         """
         known = [control.name for control in self.controls]
-        for name in names:
+        asked = [name for given in names for name in ([given] if isinstance(given, str) or given is None else given)]
+        for name in asked:
             if name not in known:
                 raise ValueError(f"hide must name controls of {self.name}: {', '.join(known)}; got {name!r}")
-        controls = tuple(dataclasses.replace(c, hidden=c.hidden or c.name in names) for c in self.controls)
+        controls = tuple(dataclasses.replace(c, hidden=c.hidden or c.name in asked) for c in self.controls)
         return dataclasses.replace(self, controls=controls)
 
     # ------------------------------------------------------------------ what is shown and said

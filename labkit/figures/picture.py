@@ -155,7 +155,7 @@ def ruled(axes: "Axes", letter: str, axis: Axis, shown: Shown) -> None:
         )
     else:
         if not axis.log:
-            own.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+            own.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=2))
         own.set_major_formatter(FuncFormatter(lambda value, _: said(float(f"{value:.10g}"), axis.format)))
     if axis.label:
         own.set_label_text(fill(axis.label, shown), fontsize=12.5 * POINT)

@@ -198,6 +198,17 @@ def test_a_point_is_dragged_by_mouse_and_by_keys(page, pages, name):
     assert page.troubles == []
 
 
+def test_what_is_hidden_stays_also_on_the_figure(page, tmp_path):
+    made = explorer("precision", hide=("temperature",))
+    root = opened(page, made.save(tmp_path / "hidden.html"))
+    box = root.locator("svg").bounding_box()
+    for share in (0.15, 0.3, 0.6, 0.9):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_timeout(100)
+    assert root.locator(".lk-code input").input_value() == made.code()
+    assert "temperature" not in controls(root)
+
+
 # The middle of a point under which the hand becomes a grip.
 GRIP = """(root) => {
   const svg = root.querySelector("svg"), frame = svg.getBoundingClientRect();

@@ -49,8 +49,11 @@ function nearby(view, x, y, wanted) {
   return best;
 }
 
+// Whether the reader may set this field: a control that an instructor hid stays where it is.
+const offered = (view, name) => view.told.controls.some((c) => c.name === name && !c.hidden && isSeen(c, view.state));
+
 function pointed(view) {
-  const { svg, tip } = view;
+  const { svg, tip } = view, picks = (m) => m.pick && offered(view, m.pick);
   let held = null;
   const place = (event) => {
     const frame = svg.getBoundingClientRect();
@@ -63,9 +66,9 @@ function pointed(view) {
   };
   svg.addEventListener("pointerdown", (event) => {
     const [x, y] = place(event), point = nearby(view, x, y, (m) => m.drag);
-    const panel = view.panels.find(({ panel: p, g }) => p.cursor && inBox(g.box, x, y, 6));
+    const panel = view.panels.find(({ panel: p, g }) => p.cursor && offered(view, p.cursor) && inBox(g.box, x, y, 6));
     held = point ? { ...point, from: [x, y] } : panel || null;
-    const chosen = !held && nearby(view, x, y, (m) => m.pick);
+    const chosen = !held && nearby(view, x, y, picks);
     if (chosen) view.change({ [chosen.mark.slots.pick]: chosen.i });
     if (!held) return;
     view.current = point ? point.i : view.current;
@@ -79,7 +82,7 @@ function pointed(view) {
     else hover(view, x, y);
   });
   svg.addEventListener("pointerup", () => { // a point that was not moved was clicked
-    if (held?.from && !held.going && held.mark.slots.pick) view.change({ [held.mark.slots.pick]: held.i });
+    if (held?.from && !held.going && picks(held.mark.slots)) view.change({ [held.mark.slots.pick]: held.i });
   });
   for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => (held = null));
   svg.addEventListener("pointerleave", () => (tip.hidden = true));
@@ -96,7 +99,7 @@ function closest(told, panel, x) {
 
 function hover(view, x, y) {
   const { tip, svg, shown, state } = view, found = nearby(view, x, y, (m) => m.hover);
-  const grip = nearby(view, x, y, (m) => m.drag || m.pick);
+  const grip = nearby(view, x, y, (m) => m.drag || (m.pick && offered(view, m.pick)));
   svg.style.cursor = grip ? (grip.mark.slots.drag ? "grab" : "pointer") : "";
   tip.hidden = !found;
   if (!found) return;
@@ -105,24 +108,35 @@ function hover(view, x, y) {
   tip.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, y - tip.offsetHeight - 10)}px)`;
 }
 
-// The keys on a figure whose points can be moved: arrows move one, n and p choose the next and the one before.
+// The keys on a figure whose points can be moved: n and p choose the next and the one before, arrows move it.
 function keyed(view) {
-  const step = (event) => (event.shiftKey ? 0.1 : 0.02);
   const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   view.svg.addEventListener("keydown", (event) => {
-    const found = movable(view);
-    if (!found) return;
-    const { xs, ys } = found, n = count(xs, ys), next = { n: 1, p: n - 1 }[event.key];
-    if (next) view.current = ((view.current ?? 0) + next) % n;
-    const way = ways[event.key];
-    if (!way && !next) return;
+    const found = movable(view), next = { n: 1, p: -1 }[event.key], way = ways[event.key];
+    if (!found || !(next || way)) return;
     event.preventDefault();
-    const i = (view.current ??= 0), [dx, dy] = (way || [0, 0]).map((d) => d * step(event));
+    const { xs, ys } = found, n = count(xs, ys), i = ((view.current ?? 0) + (next || 0) + n) % n;
+    view.current = i;
+    if (next) return ringed(view);
+    const [dx, dy] = way.map((d) => d * (event.shiftKey ? 0.1 : 0.02));
     view.change({ moved: [i, thousandths(pick(xs, i) + dx), thousandths(pick(ys, i) + dy)] });
   });
+  for (const turn of ["focus", "blur"]) view.svg.addEventListener(turn, () => ringed(view));
+}
+
+// A ring around the point that the keys move, while they are with the figure.
+function ringed(view) {
+  const found = document.activeElement === view.svg && movable(view), i = view.current ?? 0;
+  if (!found) return put(view.ring, "");
+  const { g, xs, ys, mark } = found, r = pick(slot(mark.slots.size, view.shown), i) / 2 + 5;
+  const at = `cx="${px(g.x(pick(xs, i)))}" cy="${px(g.y(pick(ys, i)))}" r="${px(r)}"`;
+  return put(view.ring, `<circle ${at} fill="none" stroke="var(--lk-orange)" stroke-width="2.5" stroke-dasharray="4 3"/>`);
 }
 
 function movable(view) {
-  const mark = view.told.scene.panels.flatMap((p) => p.marks).find((m) => m.slots.drag);
-  return mark && { xs: slot(mark.slots.x, view.shown), ys: slot(mark.slots.y, view.shown) };
+  for (const { panel, g } of view.panels) {
+    const mark = panel.marks.find((m) => m.slots.drag);
+    if (mark) return { mark, g, xs: slot(mark.slots.x, view.shown), ys: slot(mark.slots.y, view.shown) };
+  }
+  return null;
 }

@@ -65,6 +65,7 @@ function prepared(view) {
     });
     return { panel, key: `${key}-${k}`, frame: frames[k], marks, labels: group(svg) };
   });
+  view.ring = group(svg);
 }
 
 function put(node, html) {
@@ -85,6 +86,7 @@ function draw(view) {
     marks.forEach((html, i) => put(place.marks[i], html));
     put(place.labels, labels);
   }
+  ringed(view);
 }
 
 // A script runs slowly the first few times: let that be over before a hand is at the slider.

@@ -31,11 +31,18 @@ function ticked(axis, low, high, length, shown) {
   const given = slot(axis.ticks, shown);
   if (given) return [...given].filter((v) => v >= Math.min(low, high) - 1e-9 && v <= Math.max(low, high) + 1e-9);
   if (axis.log) return decades(low, high, length);
-  const wish = Math.abs(high - low) / Math.max(2, length / 60), power = 10 ** Math.floor(Math.log10(wish));
-  const step = power * [1, 2, 5, 10].find((s) => s * power >= wish);
-  const first = Math.ceil(Math.min(low, high) / step - 1e-9);
-  const last = Math.floor(Math.max(low, high) / step + 1e-9);
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => Number(((first + k) * step).toPrecision(10)));
+  return even(Math.min(low, high), Math.max(low, high), Math.max(2, length / 60));
+}
+
+// Round numbers at even steps, about so many, but not fewer than two: one alone is no scale.
+function even(low, high, wish) {
+  const size = (high - low) / wish || 1, power = 10 ** Math.floor(Math.log10(size));
+  const steps = [10, 5, 2, 1, 0.5, 0.2, 0.1].map((s) => s * power), fine = steps.filter((s) => s >= size * (1 - 1e-9)).length - 1;
+  for (const step of steps.slice(fine)) {
+    const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+    if (last > first) return Array.from({ length: last - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(10)));
+  }
+  return [];
 }
 
 function decades(low, high, length) {
@@ -44,7 +51,7 @@ function decades(low, high, length) {
     const found = [];
     for (let k = first; k <= last; k++) found.push(...steps.map((s) => Number((s * 10 ** k).toPrecision(3))));
     const fit = found.filter((v) => v >= low * (1 - 1e-9) && v <= high * (1 + 1e-9));
-    if (fit.length * 42 <= length || steps.length === 1) return fit;
+    if (fit.length * 42 <= length || steps.length === 1) return fit.length > 1 ? fit : even(low, high, 3);
   }
   return [];
 }
