@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from labkit import explorers, losses
-from labkit.explorers.precision import Precision
+from labkit.explorers.precision import LOST, Precision
 from labkit.recipes import precision as recipe
 from labkit.recipes.precision import BROKEN, FINE, FORMS, INPUTS, OFF, STUCK, TEMPERATURES, TYPES
 
@@ -115,6 +115,41 @@ def test_what_is_said_holds(explorer):
             assert math.isinf(shown["value"])
         if "slope NaN" in said:
             assert not math.isfinite(shown["gradient"])
+
+
+def test_what_is_off_is_blamed_on_what_makes_it_off(explorer):
+    """Nothing is rounded away in float64; where only the slope has lost something that became 0, the value is right."""
+    causes = {"eps": 0, "zero": 0, "rounding": 0}
+    for state, shown in every(explorer):
+        said = explorer.explain(state, state)
+        assert bool(shown["cause"]) == (shown["verdict"] == OFF)
+        assert ("eps itself" in said) == (shown["cause"] == "eps")
+        if state.form == "stable" or shown["verdict"] != OFF:
+            continue
+        causes[shown["cause"]] += 1
+        assert ("rounded away" in said) == (shown["cause"] == "rounding") and ("becomes 0" in said) == (
+            shown["cause"] == "zero"
+        )
+        in_float64 = recipe.judged(
+            recipe.computed("float64", state.form, state.inputs, state.temperature),
+            recipe.exact(state.inputs, state.temperature),
+        )
+        if shown["cause"] == "eps":
+            assert state.form == "log(x + eps)" and in_float64 == OFF and state.dtype != "float16"
+        if shown["cause"] == "rounding":
+            assert in_float64 == FINE and state.dtype != "float64"
+        if shown["cause"] == "zero":
+            share = recipe.computed(state.dtype, "naive", state.inputs, state.temperature)
+            assert share.value == pytest.approx(shown["true"], rel=0.01)  # only the slope has lost something
+    assert min(causes.values()) > 2, causes
+
+
+def test_crosses_lie_where_no_number_can(explorer):
+    for _, shown in every(explorer):
+        for name in ("values", "slopes"):
+            assert np.nanmax([*shown[name], 0]) < 0.1 * LOST and set(
+                shown[f"{name}_lost"][~np.isnan(shown[f"{name}_lost"])]
+            ) <= {LOST}
 
 
 def test_a_change_is_named(explorer):

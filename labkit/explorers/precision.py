@@ -22,6 +22,7 @@ from labkit.recipes.precision import (
     TOLERATED,
     TYPES,
     Computed,
+    blamed,
     computed,
     exact,
     far,
@@ -29,13 +30,15 @@ from labkit.recipes.precision import (
     limit,
 )
 
-VALUES, SLOPES = (1e-4, 3e4), (1e-8, 1e5)  # what the panels show; smaller numbers lie on their floor, crosses near the top
+VALUES, SLOPES = (1e-4, 1e4), (1e-8, 1e4)  # where numbers are drawn; smaller ones lie on the floor
+LOST = 10**5.5  # and what is no number, far above them all
+NAMES = [f"{dtype}, {form}" for dtype in TYPES for form in FORMS]
 COLORS = ("blue", "yellow", "purple", "vermilion")
 ALT = (
-    "The loss and its gradient against temperature, in the chosen type and form, beside the exact curve; crosses mark "
-    "temperatures at which they are infinite or no number. Beside them the largest logit against the logarithm of the "
-    "type's largest number, and a table of all types and forms at the chosen temperature. The naive forms break where the "
-    "logit crosses that line; the stable form never does."
+    "The loss and its gradient against temperature, in the chosen type and form, beside the exact curve; crosses on a line "
+    "of their own, on top, mark temperatures at which they are infinite or no number. Beside them the largest logit against "
+    "the logarithm of the type's largest number, and a table of all types and forms at the chosen temperature. The naive "
+    "forms break where the logit crosses that line; the stable form never does."
 )
 
 
@@ -67,6 +70,7 @@ def show(state: Precision) -> Shown:
         "true": true.value,
         "error": abs(found.value - true.value),
         "verdict": verdict,
+        "cause": blamed(state.dtype, state.form, state.inputs, state.temperature) if verdict == OFF else "",
         "why": why(state, found, true, most, verdict),
     }
 
@@ -80,9 +84,12 @@ def curves(dtype: str, form: str, inputs: str) -> Shown:
     drawn = {"values": (values, VALUES), "slopes": (slopes, SLOPES)}
     drawn["true_values"] = (np.array([c.value for c in true]), VALUES)
     drawn["true_slopes"] = (np.array([float(c.gradient.norm()) for c in true]), SLOPES)
-    shown = {name: floored(y, *ends) for name, (y, ends) in drawn.items()}
-    for name, (y, ends) in list(drawn.items())[:2]:
-        shown[f"{name}_lost"] = np.where(np.isfinite(y), np.nan, ends[1] / 3)
+    shown: Shown = {name: floored(y, *ends) for name, (y, ends) in drawn.items()}
+    for name in ("values", "slopes"):
+        y, exactly = drawn[name][0], drawn[f"true_{name}"][0]
+        shown[f"{name}_lost"] = np.where(np.isfinite(y), np.nan, LOST)
+        told = zip(TEMPERATURES, y, exactly, strict=True)
+        shown[f"{name}_told"] = [f"temperature {t:g}: {number(a)}, exactly {number(b)}" for t, a, b in told]
     return shown | {"logits": np.array([exact(inputs, t).logit for t in TEMPERATURES])}
 
 
@@ -100,6 +107,7 @@ def table(inputs: str, temperature: float) -> Shown:
     return {
         "verdicts": np.array(verdicts, dtype=np.int8),
         "cells": [number(cell.value) for cell in cells],
+        "told": [f"{name}: {number(cell.value)}" for name, cell in zip(NAMES, cells, strict=True)],
         "notes": [note(*cell, true) for cell in zip(cells, verdicts, limits, strict=True)],
     }
 
@@ -120,7 +128,7 @@ def note(cell: Computed, verdict: int, most: float, true: Computed) -> str:
         return "slope 0"
     if verdict == OFF:
         off = far(torch.tensor(cell.value), torch.tensor(true.value))
-        return f"off by {off:.0%}" if off > TOLERATED else f"slope {far(cell.gradient, true.gradient):.0%}"
+        return f"off by {off:.0%}" if off > TOLERATED else f"slope off\nby {far(cell.gradient, true.gradient):.0%}"
     return ""
 
 
@@ -135,10 +143,21 @@ def why(state: Precision, found: Computed, true: Computed, most: float, verdict:
     if verdict == STUCK:
         stopped = f"the loss stops at {found.value:.4g} and its slope is gone"
         return f"{what}: the positive's share has vanished beside eps, so {stopped}."
+    cause = blamed(state.dtype, state.form, state.inputs, state.temperature) if verdict == OFF else ""
+    if cause == "eps":
+        wide = computed("float64", state.form, state.inputs, state.temperature)
+        slope = f"its slope is off by {far(wide.gradient, true.gradient):.0%}"
+        return f"{what}: eps itself changes the loss, even in float64 to {wide.value:.4g} from {true.value:.4g}; {slope}."
     room = f"the largest logit, {found.logit:.3g}, fits below {most:.3g}, the log of the type's maximum"
     if verdict == OFF:
-        return f"{what}: {room}, but more than 1 % of the value or of the slope is rounded away."
+        return f"{what}: {room}, but {LOSES[cause]}."
     return f"{what}: {room}; value and slope are right to 1 %."
+
+
+LOSES = {
+    "zero": "share / sum, a part of the slope, is too small for the type and becomes 0: the slope is off by more than 1 %",
+    "rounding": "more than 1 % of the value or of the slope is rounded away",
+}
 
 
 def born(found: Computed, most: float) -> str:
@@ -163,11 +182,12 @@ def reading(name: str, title: str, label: str, ends: tuple[float, float], at: tu
         rule(x="$now", color="ink", dash="dot"),
         line(over, f"$true_{name}", color="muted", dash="dash"),
         line(over, f"${name}", color="blue", width=2.5),
-        points(over, f"${name}", size=5, color="blue"),
-        points(over, f"${name}_lost", size=8, symbol="cross", color="vermilion"),
+        points(over, f"${name}", size=5, color="blue", hover=f"{{{name}_told}}"),
+        points(over, f"${name}_lost", size=8, symbol="cross", color="vermilion", hover=f"{{{name}_told}}"),
     )
     powers = [k for k in range(-8, 5, 4) if ends[0] <= 10.0**k <= ends[1]]
-    axis = Axis(label, *ends, log=True, ticks=[10.0**k for k in powers], words=[POWERS[k] for k in powers])
+    ticks, words = [10.0**k for k in powers], [POWERS[k] for k in powers]
+    axis = Axis(label, ends[0], 10 * LOST, log=True, ticks=[*ticks, LOST], words=[*words, "no number"])
     return Panel(at, marks, title, x=TAU, y=axis, cursor="temperature")
 
 
@@ -182,6 +202,7 @@ LOGITS = Panel(
         rule(x="$now", color="ink", dash="dot"),
         rule(y="$limit", color="vermilion"),
         line(np.array(TEMPERATURES), "$logits", color="green", width=2.5),
+        points(np.array(TEMPERATURES), "$logits", size=4, color="green", hover="largest logit {logits:.3g}"),
         points("$now", "$logit", size=9, color="green", symbol="diamond"),
     ),
     "Largest logit {logit:.3g}, limit {limit:.3g}",
@@ -192,13 +213,23 @@ LOGITS = Panel(
 TABLE = Panel(
     (0.52, 0.42, 1.0, 1.0),
     (
-        rects(X - 0.48, X + 0.48, Y - 0.45, Y + 0.45, color=categories("$verdicts", COLORS), opacity=0.22),
-        text(X, Y + 0.14, "$cells", anchor="middle", bold=True),
-        text(X, Y - 0.24, "$notes", anchor="middle", size=12),
+        rects(
+            X - 0.48,
+            X + 0.48,
+            Y - 0.45,
+            Y + 0.45,
+            color=categories("$verdicts", COLORS),
+            opacity=0.22,
+            hover="{told}, exactly {true:.4g}",
+        ),
+        text(X, Y + 0.22, "$cells", anchor="middle", bold=True),
+        text(X, Y - 0.1, "$notes", anchor="middle", size=12),
+        text(np.full(len(TYPES), -0.58), Y[:: len(FORMS)], list(TYPES), anchor="end", size=12, color="muted"),
+        text(X[: len(FORMS)], len(TYPES) - 0.28, ["naive", "+ eps", "stable"], anchor="middle", size=12, color="muted"),
     ),
     "All of them at temperature {temperature:g}",
-    x=Axis("", -0.5, len(FORMS) - 0.5, ticks=list(COLUMNS), words=["naive", "+ eps", "stable"]),
-    y=Axis("", -0.5, len(TYPES) - 0.5, ticks=[len(TYPES) - 1 - r for r in ROWS], words=list(TYPES)),
+    x=Axis("", -1.35, len(FORMS) - 0.5, hidden=True),
+    y=Axis("", -0.5, len(TYPES) - 0.1, hidden=True),
 )
 SCENE = Scene(
     (

@@ -82,3 +82,26 @@ def judged(found: Computed, true: Computed) -> int:
         return STUCK
     value = far(torch.tensor(found.value), torch.tensor(true.value))
     return OFF if max(value, far(found.gradient, true.gradient)) > TOLERATED else FINE
+
+
+@functools.cache
+def blamed(dtype: str, form: str, inputs: str, temperature: float) -> str:
+    """Where a naive form is off: by "eps", because a part of its slope has become "zero", or by "rounding" alone."""
+    plain, found = computed(dtype, "naive", inputs, temperature), computed(dtype, form, inputs, temperature)
+    felt = plain.value != found.value or not torch.equal(plain.gradient, found.gradient)  # in float16 eps is zero
+    if felt and judged(computed("float64", form, inputs, temperature), exact(inputs, temperature)) != FINE:
+        return "eps"
+    return "zero" if thinnest(dtype, inputs, temperature) < thinner(dtype) else "rounding"
+
+
+def thinnest(dtype: str, inputs: str, temperature: float) -> float:
+    """The slope of a share in the sum below it, share / sum, where it is smallest: its logarithm, in float64."""
+    z1, z2 = (z.to(TYPES[dtype]).double() for z in views(inputs))
+    logits = (z1 @ z2.T) / temperature
+    return float((logits.diagonal() - 2 * logits.logsumexp(-1)).min())
+
+
+def thinner(dtype: str) -> float:
+    """The logarithm of what is rounded to zero: half of the type's smallest number."""
+    info = torch.finfo(TYPES[dtype])
+    return math.log(info.smallest_normal) + math.log(info.eps / 2)
