@@ -13,7 +13,7 @@ from typing import Any
 # busy machine a lesson is then ten times slower. Heard only before torch is imported, so a lesson imports labkit first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 HOME = {
     "claim": "lessons",
