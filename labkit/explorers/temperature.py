@@ -6,6 +6,7 @@
 
 import functools
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from torch import Tensor
 from labkit import metrics
 from labkit.contrast import unit
 from labkit.explorers.core import Control, Explorer, Model, State, nearest
-from labkit.explorers.temperature_scene import ALT, SENTENCES, own_scene, scene
-from labkit.explorers.weighing import BOUNDS, METERS, WEIGHED, Grid, Models
+from labkit.explorers.temperature_scene import ALT, OWN_ALT, SENTENCES, own_scene, scene
+from labkit.explorers.weighing import BOUNDS, METERS, NOTHING, WEIGHED, Grid, Models
 from labkit.recipes import pushes
 from labkit.recipes.temperature_grid import DATA, TEMPERATURES
 from labkit.registry import checked
@@ -71,11 +72,12 @@ def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor
         whose += f" ({MOST} of {len(z1)} rows, drawn with seed {seed})"
     z, y = torch.stack([z1, z2])[:, rows].float(), labels[rows]
     first, second = unit(z.double())
+    spectrum = metrics.singular_spectrum(first)
     measured = {
         "uniformity": float(metrics.uniformity(first)),
         "alignment": float(metrics.alignment(first, second)),
         "mean_norm": float(metrics.mean_norm(first)),
-        "rank": float(metrics.effective_rank(first, center=True)),
+        "rank": float(metrics.effective_rank(first, center=True)) if spectrum[0] > NOTHING else 0.0,
     }
     weighed = [pushes.weighed(loss, first, second, y, TEMPERATURES) for loss in LOSSES]
     many = len(LOSSES)
@@ -86,7 +88,7 @@ def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor
         meters={name: np.full((many, 1), measured.get(name, np.nan), np.float32) for name in METERS},
         untrained={name: np.full(many, np.nan, np.float32) for name in METERS},
         weighed={name: np.array([[row[name]] for row in weighed], np.float32) for name in WEIGHED},
-        spectrum=np.stack([metrics.singular_spectrum(first).numpy()[None]] * many).astype(np.float32),
+        spectrum=np.stack([spectrum.numpy()[None]] * many).astype(np.float32),
         bounds={name: np.array(found, np.float32) for name, found in pushes.bounds(list(LOSSES), y, TEMPERATURES).items()},
         whose=f"{whose}, which are not re-trained",
     )
@@ -114,10 +116,37 @@ def explorer(grid: Grid, start: Temperature, *, own: bool) -> Explorer[Temperatu
         show=grid.show,
         scene=own_scene() if own else scene(),
         sentences=SENTENCES,
-        alt=ALT,
+        alt=OWN_ALT if own else ALT,
         model=Model("temperature", grid.plain()),
     )
     return made.hidden("data", "mode", "trained") if own else made
+
+
+def asked(mode: str | None, trained: float | None, *, own: bool) -> str:
+    """The mode that was meant; what could not be done in it is refused, not passed over.
+
+    Raises:
+        ValueError: re-training somebody's own embeddings, or one temperature of training for models that each have their own.
+    """
+    mode = mode or ("re-weigh" if own else "re-train")
+    if own and mode == "re-train":
+        raise ValueError("mode must be 're-weigh' for your own z1, z2 and labels: labkit cannot train their model again")
+    if own and trained is not None:
+        raise ValueError("trained is of the models that ship: leave it out with your own z1, z2 and labels")
+    if mode == "re-train" and trained is not None:
+        raise ValueError("trained needs mode='re-weigh': in re-train mode each temperature has the model trained at it")
+    return mode
+
+
+def nearest_to(value: float, name: str) -> float:
+    """The temperature that there is nearest to any real number, numpy's among them."""
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return nearest(TEMPERATURES, float(value) if real else value, name)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Without a gradient, on the processor; what is no tensor is left to the checks."""
+    return tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor
 
 
 def temperature(
@@ -127,7 +156,7 @@ def temperature(
     *,
     data: str = "circle",
     loss: str = "nt_xent",
-    mode: str = "re-train",
+    mode: str | None = None,
     temperature: float = 0.5,
     trained: float | None = None,
     seed: int = 0,
@@ -140,20 +169,24 @@ def temperature(
             more than 256 rows, 256 are drawn.
         data: "circle" or "digits", where no embeddings are given.
         loss: "nt_xent", "dcl", "dhel" or "sup_con".
-        mode: "re-train" (each temperature has a model of its own) or "re-weigh" (one model, whose push is shared out anew).
+        mode: "re-train" (each temperature has a model of its own) or "re-weigh" (one model, whose push is shared out anew);
+            None is "re-train" for the models that ship, and "re-weigh" for yours.
         temperature: where the slider begins, at the nearest there is, 0.02 to 2.
         trained: in re-weigh mode, the temperature that the model was trained with; None is `temperature`.
         seed: of the rows that are drawn.
         hide: names of controls that are not offered.
 
     Raises:
-        ValueError, TypeError: an unknown data set, loss, mode or control; a temperature out of range; only some of `z1, z2,
-            labels`, or shapes that do not go together.
+        ValueError, TypeError: an unknown data set, loss, mode or control; a temperature out of range; `trained` in re-train
+            mode; only some of `z1, z2, labels`, or shapes that do not go together.
     """
-    at = nearest(TEMPERATURES, temperature, "temperature")
-    before = at if trained is None else nearest(TEMPERATURES, trained, "trained")
+    at = nearest_to(temperature, "temperature")
+    own = z1 is not None and z2 is not None and labels is not None
+    mode = asked(mode, trained, own=own)
+    before = at if trained is None else nearest_to(trained, "trained")
     if z1 is not None and z2 is not None and labels is not None:
-        models, start = yours(z1, z2, labels, seed=seed), Temperature("yours", loss, "re-weigh", at, at)
+        models = yours(plain(z1), plain(z2), plain(labels), seed=seed)
+        start = Temperature("yours", loss, mode, at, at)
         return explorer(Grid({"yours": models}, LOSSES, TEMPERATURES), start, own=True).hidden(*hide)
     if not (z1 is z2 is labels is None):
         raise ValueError("z1, z2 and labels belong together: give all three, or none for the models that ship")

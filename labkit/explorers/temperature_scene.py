@@ -3,6 +3,7 @@
 import numpy as np
 
 from labkit.explorers.core import Sentence
+from labkit.explorers.weighing import SEEDS_SD
 from labkit.figures.scene import Axis, Panel, Scene, area, bars, categories, line, points, rule, text
 from labkit.recipes.temperature_grid import TEMPERATURES
 
@@ -16,12 +17,19 @@ ANGLES = (-180, -120, -90, -60, 0)  # cosines crowd where angles are small, so t
 COSINE = Axis("cosine, spaced by angle", -180, 0, ticks=ANGLES, words=("−1", "−½", "0", "½", "1"))
 HOVER = "class {labels}: {share:.1%} of the push, cosine {cosine:.2f}"
 
+PARTS = (
+    "the embeddings, with each point as large as its share of the push on one anchor; at which similarity the push is, and "
+    "where positives, same-class and other pairs are; alignment against uniformity; "
+)
+SHARED = "no point moves, and the push is shared out anew."
 ALT = (
-    "Linked views of embeddings at one temperature: the embeddings, with each point as large as its share of the push on one "
-    "anchor; at which similarity the push is, and where positives, same-class and other pairs are; alignment against "
-    "uniformity; accuracy; the length of the mean vector; the spectrum; and the loss between its chance line and its floor. "
-    "Lowering the temperature on fixed embeddings moves the push to the most similar points, most of them of the anchor's own "
-    "class; models trained at lower temperatures spread their classes out."
+    f"Linked views of embeddings at one temperature: {PARTS}accuracy; the length of the mean vector; the spectrum; and the "
+    "loss between its chance line and its floor. To re-train shows another model at every temperature; to re-weigh shows one: "
+    f"{SHARED}"
+)
+OWN_ALT = (
+    f"Linked views of your embeddings at one temperature: {PARTS}the spectrum; and the loss between its chance line and its "
+    f"floor. At another temperature {SHARED}"
 )
 
 
@@ -43,8 +51,8 @@ def embedding(at: tuple[float, float, float, float]) -> Panel:
 def similarity(at: tuple[float, float, float, float]) -> Panel:
     """At which cosine the pairs are, and above them at which the push is."""
     marks = [
-        text(-178, 4.7, "dotted: if\nall were\npushed alike", color="muted", size=12),
-        text("$peak_x", 5.2, "{peak:.0%} per 5°", color="muted", size=12, anchor="end"),
+        text(-178, 5.75, "dotted: if all were pushed alike", color="muted", size=12),
+        text("$peak_x", 5.2, "{peak:.0%} per 5°", color="muted", size=12, anchor="end", halo=True),
         area("$similarity", "$ridge_push_same", "$ridge_push", color="blue", opacity=0.45),
         area("$similarity", 3, "$ridge_push_same", color="vermilion", opacity=0.7),
         line("$similarity", "$ridge_push", color="ink", width=1.5),
@@ -61,15 +69,15 @@ def similarity(at: tuple[float, float, float, float]) -> Panel:
         tuple(marks),
         title="Whom all anchors push: own class {push_same:.0%}",
         x=COSINE,
-        y=Axis("", 0, 5.4, ticks=(0, 1, 2, 3), words=words),
+        y=Axis("", 0, 6, ticks=(0, 1, 2, 3), words=words),
     )
 
 
 def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
     all_models = (
         line("$alignment_all", "$uniformity_all", color="muted", width=1),
-        text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12),
         points("$alignment_all", "$uniformity_all", size=5, color="muted", hover="trained at {taus:g}"),
+        text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12, halo=True),
     )
     now = points("$alignment", "$uniformity", size=13, color="vermilion", hover="this model")
     return Panel(
@@ -84,7 +92,10 @@ def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
 def spectrum(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
-        (bars("$number", "$spectrum", color="purple", hover="direction {number}: {spectrum:.2f} of the widest"),),
+        (
+            bars("$number", "$spectrum", color="purple", hover="direction {number}: {spectrum:.2f} of the widest"),
+            text(0.7, 0.6, "{no_width}", color="muted", size=12, halo=True),
+        ),
         title="Spectrum: rank {rank:.1f} of {dimensions}",
         x=Axis("direction", 0.5, "$last", ticks="$counted"),
         y=Axis("singular value", 0, 1.05, ticks=(0, 0.5, 1)),
@@ -103,7 +114,7 @@ def accuracy(at: tuple[float, float, float, float]) -> Panel:
             points("$made", "$knn", size=10, color="blue"),
             points("$made", "$few_label", size=10, color="green", symbol="square"),
         ),
-        title="kNN ● {knn:.0%}, few ■ {few_label:.0%}",
+        title="kNN ● {knn:.0%}, few ■ {few_label:.0%}\ndotted: untrained",
         x=TRAINED_AT,
         y=Axis("test accuracy", 0.5, 1, format=".0%"),
     )
@@ -173,7 +184,7 @@ def own_scene() -> Scene:
 SAME = "{before.push_same:.1%} → {after.push_same:.1%}"
 NEAR = "{before.push_near:.1%} → {after.push_near:.1%}"
 CLOSE = "same-class cosine {before.same_class:.3f} → {after.same_class:.3f}"
-LEANS = "mean vector {before.mean_norm:.2f} → {after.mean_norm:.2f}"
+SEEDS = f"another seed alone may change that by {SEEDS_SD:g}"
 WEIGHED = "{after.whose}, weighed at {after.temperature:g} instead of {before.temperature:g}: no point moved"
 TRAINED = "Another model, trained at {after.trained:g} instead of {before.trained:g}"
 OTHER = "Another model, trained with {after.loss_name} instead of {before.loss_name}"
@@ -214,32 +225,25 @@ SENTENCES = (
         when=ANEW | TOLD,
     ),
     Sentence(
-        f"{TRAINED}: more of its push falls on the own class ({SAME}), and its classes spread out: {CLOSE}.",
+        f"{TRAINED}: its classes spread out, {CLOSE}. {SAME} of its push falls on the own class.",
         changed="temperature",
-        when=ANEW,
-        rises="push_same",
-        falls="same_class",
+        rises="apart",
+        falls="closer",
     ),
     Sentence(
-        f"{TRAINED}: less of its push falls on the own class ({SAME}), and its classes draw together: {CLOSE}.",
+        f"{TRAINED}: its classes draw together, {CLOSE}. {SAME} of its push falls on the own class.",
         changed="temperature",
-        when=ANEW,
-        falls="push_same",
-        rises="same_class",
+        rises="closer",
+        falls="apart",
+    ),
+    *(
+        Sentence(f"{TRAINED}: {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.", changed="temperature", **moved)
+        for moved in ({"rises": "closer"}, {"falls": "closer"}, {"rises": "apart"}, {"falls": "apart"})
     ),
     Sentence(
-        f"{TRAINED}: more of its push falls on the own class ({SAME}), yet its classes lie no less close: {CLOSE}; {LEANS}.",
+        f"{TRAINED}: its classes hardly move, {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.",
         changed="temperature",
-        when=ANEW,
-        rises="push_same",
     ),
-    Sentence(
-        f"{TRAINED}: less of its push falls on the own class ({SAME}), yet its classes lie no closer: {CLOSE}; {LEANS}.",
-        changed="temperature",
-        when=ANEW,
-        falls="push_same",
-    ),
-    Sentence(f"{TRAINED}: {SAME} of its push on the own class; {CLOSE}.", changed="temperature"),
     Sentence(
         "Re-weigh: the model trained at {after.trained:g} stays, and no point moves. The slider now only changes how the push "
         "is shared out.",

@@ -78,7 +78,8 @@ class Models:
     @functools.cached_property
     def frame(self) -> np.ndarray:
         """Of each loss, how much of the plane its models need: the largest alignment, and both ends of uniformity."""
-        far, values = self.meters["alignment"].max(1) * 1.15, self.meters["uniformity"]
+        far, values = 1.15 * self.meters["alignment"].max(1), self.meters["uniformity"]
+        far[far < 1e-3] = 0.1  # views that coincide
         middle, half = (values.max(1) + values.min(1)) / 2, np.maximum(0.58 * np.ptp(values, 1), 0.15)
         return np.stack([far, middle - half, middle + half], 1).astype(np.float32)
 
@@ -163,6 +164,24 @@ def ridge(cosines: Tensor, mask: Tensor) -> np.ndarray:
 
 # ---------------------------------------------------------------- what is shown
 
+SEEDS_SD = 0.04  # no more than this do seeds scatter the same-class cosine of models alike in all else
+STEP = 2 * SEEDS_SD
+NOTHING = 1e-5  # rows have length 1; less than this is left of equal ones by rounding
+
+
+def levels(close: float) -> dict[str, float]:
+    """Steps of the same-class cosine on two grids, one of them shifted by half and counted downwards.
+
+    Where both change, the cosine changed by more than SEEDS_SD; where neither does, by less.
+    """
+    return {"closer": float(np.floor(close / STEP)), "apart": -float(np.floor(close / STEP + 0.5))}
+
+
+def widths(spectrum: np.ndarray) -> dict[str, Any]:
+    """Singular values beside the largest; none of them where all rows are equal, and a word that says so."""
+    equal = spectrum[0] < NOTHING
+    return {"spectrum": spectrum * 0 if equal else spectrum / spectrum[0], "no_width": "all rows are equal" if equal else ""}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -174,7 +193,14 @@ class Grid:
 
     def plain(self) -> dict[str, Any]:
         specs = {name: dict(pushes.SPECS[name]._asdict()) for name in self.losses}
-        told = {"bins": BINS, "temperatures": list(self.temperatures), "losses": dict(self.losses), "specs": specs}
+        told = {
+            "bins": BINS,
+            "step": STEP,
+            "nothing": NOTHING,
+            "temperatures": list(self.temperatures),
+            "losses": dict(self.losses),
+            "specs": specs,
+        }
         return {**told, "sets": {name: models.plain() for name, models in self.sets.items()}}
 
     def show(self, state: Any) -> dict[str, Any]:
@@ -200,7 +226,8 @@ class Grid:
             "loss_low": float(models.bounds["floor"][loss].min()),
             "loss_high": float(models.top[loss]),
             "even": float(models.bounds["even"][loss]),
-            "spectrum": models.spectrum[loss, model] / models.spectrum[loss, model, 0],
+            **widths(models.spectrum[loss, model]),
+            **levels(float(models.meters["same_class"][loss, model])),
             "number": np.arange(1, models.spectrum.shape[2] + 1),
             "last": models.spectrum.shape[2] + 0.5,
             "counted": models.counted,

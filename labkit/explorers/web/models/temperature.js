@@ -113,6 +113,15 @@ models.temperature = (data) => {
     };
   };
 
+  // Steps of the same-class cosine on two grids, one shifted by half and counted downwards: small changes change one at most.
+  const levels = (close) => ({ closer: Math.floor(close / data.step), apart: -Math.floor(close / data.step + 0.5) });
+
+  // Singular values beside the largest; none of them where all rows are equal, and a word that says so.
+  const widths = (spectrum) => {
+    const equal = spectrum[0] < data.nothing;
+    return { spectrum: spectrum.map((s) => (equal ? 0 : s / spectrum[0])), no_width: equal ? "all rows are equal" : "" };
+  };
+
   // What was measured and stored.
   const measured = (set, loss, model, at) => {
     const shown = {};
@@ -135,7 +144,7 @@ models.temperature = (data) => {
       loss_all: curve, chance_all: chance[loss], floor_all: floor[loss],
       chance: chance[loss][at], floor: floor[loss][at],
       loss_low: Math.min(...floor[loss]), loss_high: set.top[loss], loss_ticks: set.loss_ticks[loss],
-      even: even[loss], spectrum: spectrum.map((s) => s / spectrum[0]),
+      even: even[loss], ...widths(spectrum), ...levels(set.meters.same_class[loss][model]),
       number: Array.from(spectrum, (_, k) => k + 1), last: spectrum.length + 0.5, counted: set.counted, taus: temperatures,
       now: state.temperature, made: several ? state.trained : NaN, far, low, high, ticks: set.frame_ticks[loss],
       loss_name: data.losses[state.loss], whose: set.whose, dimensions: set.d,
