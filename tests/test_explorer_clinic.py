@@ -13,7 +13,7 @@ from labkit import results
 from labkit.contrast import unit
 from labkit.explorers import clinic as make
 from labkit.explorers import page
-from labkit.explorers.clinic_words import SIGNS, WHY
+from labkit.explorers.clinic_words import NAMES, SIGNS, UNAWARE, WHY
 from labkit.losses import nt_xent
 from labkit.recipes import clinic, clinic_machine, clinic_runs
 from labkit.recipes.clinic_runs import METERS, SNAPSHOTS, Patient
@@ -243,6 +243,55 @@ def test_reasons_are_true(explorer, patient):
     if label == "half precision":
         assert not np.isfinite(shown["loss"][1:]).any()
         assert np.isnan(shown["spread"][1:]).all() if "After step 0" in shown["why"] else np.isinf(shown["loss"]).all()
+
+
+def bands(explorer, label):
+    """Of each patient who has this: the reason, and at which snapshots each meter is outside its band, and how far."""
+    for k, (name, _) in enumerate(clinic.EXERCISE):
+        if name != label:
+            continue
+        shown = explorer.seen(replace(explorer.start, patient=chr(ord("A") + k), diagnosis=label))
+        beyond = {}
+        for meter in METERS:
+            values, low, high = (np.asarray(shown[f"{meter}{end}"], float) for end in ("", "_low", "_high"))
+            beyond[meter] = np.maximum(np.maximum(low - values, values - high), 0) / (high - low + 1e-9)
+        yield shown["why"], beyond
+
+
+def test_what_a_leak_leaves_unmoved_is_what_never_leaves_its_band(explorer):
+    reasons = []
+    for why, beyond in bands(explorer, "label leak"):
+        calm, _, loud = why.split("training images. ")[1].partition(" the bands")
+        for meter in UNAWARE:
+            assert (NAMES[meter] in calm.lower(), NAMES[meter] in loud) == (beyond[meter].max() == 0, beyond[meter].max() > 0)
+        reasons.append(why)
+    assert any("the loss" in why.split(" the bands")[1] for why in reasons) and any(why.endswith("bands.") for why in reasons)
+
+
+def test_a_healthy_patient_is_in_the_bands_or_close_to_them(explorer):
+    """As it is told: which are outside, and that by less than half a band."""
+    for why, beyond in bands(explorer, "healthy"):
+        told = why.split(" A look-alike")[0]
+        assert all((NAMES[meter] in told) == (far[-1] > 0) and far[-1] < 0.5 for meter, far in beyond.items())
+        assert f"{sum(far[-1] == 0 for far in beyond.values())} of 11 meters" in told
+
+
+def test_a_step_back_is_not_told_as_time(explorer):
+    """It opens at the last step, and most readers go back first."""
+    for patient in explorer.controls[0].options:
+        end = replace(explorer.start, patient=patient)
+        back = explorer.explain(end, replace(end, snapshot=10))
+        assert back.startswith("Back from step 150 to 120: there") and "spread out" not in back and "together" not in back
+        forth = explorer.explain(replace(end, snapshot=10), end)
+        assert forth.startswith(("Step 120 to 150", "Step 150:"))
+        assert "NaN" not in back + forth
+
+
+def test_a_verdict_comes_first(explorer):
+    state = replace(explorer.start, patient="B", diagnosis="label leak")
+    for before in (explorer.start, replace(state, snapshot=3), replace(state, patient="C")):
+        assert explorer.explain(before, state).startswith("Right. Accuracy is")
+        assert explorer.explain(before, replace(state, diagnosis="healthy")).startswith("Not healthy.")
 
 
 def test_who_is_ill_leaves_the_bands(explorer):

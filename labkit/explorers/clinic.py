@@ -155,8 +155,8 @@ PLANE = Panel(
         text(0, 0, "$missing", anchor="middle", color="muted"),
     ),
     "embeddings in a plane\nabout their mean",
-    Axis(low=-1, high=1, hidden=True),
-    Axis(low=-1, high=1, hidden=True),
+    Axis(low=-1.12, high=1.12, hidden=True),
+    Axis(low=-1.12, high=1.12, hidden=True),
     equal=True,
 )
 FLOORED = Axis(low=-1.2, high=1.2, ticks=[-1, 0, 1], words=["below", "floor", "chance"])
@@ -181,19 +181,24 @@ SCENE = Scene(
     ),
     height=680,
 )
-MOVED = "Step {before.step:d} to {after.step:d}: "
+MOVED, BACK = "Step {before.step:d} to {after.step:d}: ", "Back from step {before.step:d} to {after.step:d}: "
 SPREAD = "{before.now_spread:.2g} to {after.now_spread:.2g}"
+GONE = {"missing": "not a number"}
 SENTENCES = (
+    Sentence("Right. {after.why}", when={"verdict": "right"}),
+    Sentence("Not {after.diagnosis}. {after.why}", when={"verdict": "wrong"}),
     Sentence(
         "Patient {after.patient}, trained with {after.objective}. Which meters leave the bands of healthy runs like it?",
         changed="patient",
     ),
-    Sentence(MOVED + "nothing in this network is a number any more.", changed="snapshot", when={"missing": "not a number"}),
+    Sentence(BACK + "there, too, nothing in this network is a number.", changed="snapshot", when=GONE, falls="snapshot"),
+    Sentence(
+        BACK + "there the total variance of the directions was {after.now_spread:.2g}.", changed="snapshot", falls="snapshot"
+    ),
+    Sentence(MOVED + "nothing in this network is a number any more.", changed="snapshot", when=GONE),
     Sentence(MOVED + f"the directions spread out, total variance {SPREAD}.", changed="snapshot", rises="now_spread"),
     Sentence(MOVED + f"the directions draw together, total variance {SPREAD}.", changed="snapshot", falls="now_spread"),
     Sentence("Step {after.step:d}: the total variance of the directions is {after.now_spread:.2g}.", changed="snapshot"),
-    Sentence("Right. {after.why}", when={"verdict": "right"}),
-    Sentence("Not {after.diagnosis}. {after.why}", when={"verdict": "wrong"}),
     Sentence(
         "Patient {after.patient}, trained with {after.objective}: read scale first, rank second, then the rest. "
         "What leaves the bands of the healthy runs?"

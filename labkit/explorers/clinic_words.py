@@ -41,8 +41,8 @@ SIGNS = {
 }
 WHY = {
     "healthy": (
-        "Every meter stays in the bands of {objective}, or close to them. A look-alike: some healthy runs are narrow, "
-        "some long; only runs like it can tell."
+        "At the last step {inside:d} of {meters:d} meters lie in the bands of {objective}{others}. A look-alike: some "
+        "healthy runs are narrow, some long; only runs like it can tell."
     ),
     "no stop-gradient": (
         "The loss is at its floor ({loss:.3f}) and looks best of all, while the spread sinks to {spread:.2g} "
@@ -89,7 +89,7 @@ WHY = {
     ),
     "label leak": (
         "Accuracy is {knn_seen:.2f} on images as in training and {knn_unseen:.2f} on new ones. The class was written "
-        "into the training images; loss, spread and rank notice nothing."
+        "into the training images. {calm} never leave{s} the bands{loud}."
     ),
     "half precision, infinite": (
         "The loss is infinite at every step: sums of exponentials exceed 65,504, float16's largest number. Their "
@@ -102,13 +102,53 @@ WHY = {
 }
 
 
-def why(
-    label: str, curves: dict[str, np.ndarray], low: dict[str, np.ndarray], high: dict[str, np.ndarray], objective: str
-) -> str:
-    """What gave it away, in this patient's numbers at the last snapshot."""
+NAMES = {
+    "loss": "the loss",
+    "spread": "the spread",
+    "rank_z": "the rank of z",
+    "rank_h": "the rank of h",
+    "partner": "the cosine with the own view",
+    "nearest": "that with the nearest image",
+    "knn_seen": "accuracy on seen images",
+    "knn_unseen": "accuracy on new ones",
+    "length": "the length of the outputs",
+    "weights": "the size of the weights",
+    "gradient": "the gradient",
+}
+UNAWARE = ("loss", "spread", "rank_z", "rank_h")  # meters that know nothing of labels
+Meters = dict[str, np.ndarray]
+
+
+def why(label: str, curves: Meters, low: Meters, high: Meters, objective: str) -> str:
+    """What gave it away, in this patient's numbers at the last snapshot, and which meters leave their bands."""
     last: dict[str, Any] = {name: float(values[-1]) for name, values in curves.items()}
     last |= {f"{name}_low": float(values[-1]) for name, values in low.items()}
     last |= {f"{name}_high": float(values[-1]) for name, values in high.items()}
     if label == "half precision":
         label += ", nothing" if np.isnan(last["spread"]) else ", infinite"
-    return fill(WHY[label], {**last, "objective": objective})
+    return fill(WHY[label], {**last, **kept(outside(curves, low, high)), "objective": objective})
+
+
+def outside(curves: Meters, low: Meters, high: Meters) -> Meters:
+    """At which snapshots each meter is not within its band."""
+    return {name: ~((values >= low[name]) & (values <= high[name])) for name, values in curves.items()}
+
+
+def kept(beyond: Meters) -> dict[str, Any]:
+    """Who stays in the bands, and who leaves them, in words."""
+    now = [name for name, gone in beyond.items() if gone[-1]]
+    calm, loud = ([name for name in UNAWARE if beyond[name].any() == out] for out in (False, True))
+    return {
+        "meters": len(beyond),
+        "inside": len(beyond) - len(now),
+        "others": f", and close to them {joined(now)}" if now else "",
+        "calm": joined(calm).capitalize(),
+        "s": "s" if len(calm) == 1 else "",
+        "loud": f"; {joined(loud)} do{'es' if len(loud) == 1 else ''} at times" if loud else "",
+    }
+
+
+def joined(names: list[str]) -> str:
+    """Meters in a sentence."""
+    *first, last = [NAMES[name] for name in names] or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last
