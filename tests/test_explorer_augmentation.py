@@ -98,7 +98,7 @@ def test_the_pair_on_screen_is_the_pair_that_is_measured(explorer):
     untrained = recipe.fit(recipe.ENCODERS["untrained"], progress=False).model()
     found = recipe.compared(untrained, pair, labels)
     assert shown["before_cosine"] == pytest.approx(found["own"][six], abs=0.01)
-    assert shown["before_above"] == pytest.approx(found["above"][six], abs=0.03)
+    assert float(shown["before_above"][:-1]) / 100 == pytest.approx(found["above"][six], abs=0.03)
     assert shown["before_mean"] == pytest.approx(found["above"].mean(), abs=0.02)
 
 
@@ -113,6 +113,20 @@ def test_others_are_stacked_and_fill_their_panel(explorer):
     shown = explorer.seen()
     for side in ("before", "after"):
         assert (shown[f"{side}_same"] + shown[f"{side}_another"]).max() == pytest.approx(1)
+
+
+def test_what_the_alternative_text_says_holds_in_every_state(explorer):
+    others = results.load("augmentation")["others"][0].sum(-2)
+    assert others[..., recipe.EDGES[:-1] >= 0.9].sum(-1).min() >= 0.85 and "at least 85 %" in explorer.alt
+    assert others[..., recipe.EDGES[:-1] >= 0.9].sum(-1).min() < 0.9, "else it could say more"
+    assert len(recipe.ENCODERS) == 6
+
+
+def test_a_share_is_whole_only_where_nothing_is_left(explorer):
+    kept = results.load("augmentation")["above"]
+    assert ((kept > 0.9995) & (kept < 1)).any() and (kept == 1).any()
+    words = {explorer.seen(s)[f"{side}_above"] for s in explorer.states() for side in ("before", "after")}
+    assert {"> 99.9%", "100%"} <= words and not {"100.0%", "0.0%"} & words
 
 
 def test_it_opens_where_it_is_told():

@@ -7,6 +7,7 @@ import numpy as np
 
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, nearest
 from labkit.figures.scene import Axis, Panel, Scene, bars, image, line, points, ramp, rects, rule, text
+from labkit.figures.words import said
 from labkit.recipes.augmentation import DIGITS, EDGES, ENCODERS, NOISES, SHIFTS, TURNS
 from labkit.results import load
 
@@ -15,8 +16,8 @@ STRENGTHS = {"turn": TURNS, "shift": SHIFTS, "noise": NOISES}
 MIDDLES = (EDGES[1:] + EDGES[:-1]) / 2
 ALT = (
     "Two views of a handwritten digit. Below them the cosines of all pairs of different images, to an untrained and to a "
-    "trained encoder, with a line at this pair's cosine: untrained, every pair is above 0.9. Curves show the share of other "
-    "pairs that are less alike, against the strength of the views; a table, that each encoder overlooks what it was trained on."
+    "trained encoder, with a line at this pair's cosine: untrained, at least 85 % of them lie above 0.9. Curves "
+    "show the share of other pairs that are less alike than two views, against their strength; a table, of six encoders."
 )
 EXTREMES = ((TURNS.index(60), 0, 0), (0, SHIFTS.index(0.2), 0), (0, 0, NOISES.index(0.4)))
 
@@ -46,8 +47,19 @@ def show(state: Augmentation) -> Shown:
     table = [[float(rows[cell]) for cell in EXTREMES] for rows in kept["mean_above"]]
     shown |= {"shares": np.array(table, dtype=np.float32).ravel(), "said": [f"{share:.0%}" for row in table for share in row]}
     row = -float(TRAINED.index(state.trained)) - 1
-    shown |= {"bottom": row - 0.48, "top": row + 0.48}
-    return shown | {f"{name}_here": float(getattr(state, name)) for name in STRENGTHS}
+    shown |= {"outline": row + 0.48 * np.array([-1, 1, 1, -1, -1], dtype=np.float32)}
+    shown |= {f"{name}_here": float(getattr(state, name)) for name in STRENGTHS}
+    return shown | {f"{name}_at": np.array(over, dtype=np.float32) for name, over in STRENGTHS.items()}
+
+
+def worded(share: float) -> str:
+    """A share in words: 100% and 0% only where that is so.
+
+    >>> worded(0.99999), worded(1.0), worded(0.98765), worded(1e-4)
+    ('> 99.9%', '100%', '98.8%', '< 0.1%')
+    """
+    edges = {0.0: "0%", 1.0: "100%"}
+    return edges.get(share) or ("> 99.9%" if share >= 0.9995 else "< 0.1%" if share < 0.0005 else said(share, ".1%"))
 
 
 def read(kept: dict[str, Any], encoder: int, at: tuple[int, int, int], digit: int) -> Shown:
@@ -58,7 +70,7 @@ def read(kept: dict[str, Any], encoder: int, at: tuple[int, int, int], digit: in
     turn, shift, noise = at
     return {
         "cosine": float(kept["own"][encoder][at][digit]),
-        "above": float(kept["above"][encoder][at][digit]),
+        "above": worded(float(kept["above"][encoder][at][digit])),
         "another": (another / tall).astype(np.float32),
         "same": (same / tall).astype(np.float32),
         "mean": float(mean[at]),
@@ -85,20 +97,20 @@ def others(side: str, title: str, at: tuple[float, float, float, float]) -> Pane
         rule(x=f"${side}_cosine", color="ink", width=2.5, dash="solid"),
     )
     legend = (text(-0.97, 1.0, "another class", size=12, color="sky"), text(-0.97, 0.86, "same class", size=12, color="orange"))
-    said = f"{title}: cosine {{{side}_cosine:.2f}}\nmore alike than {{{side}_above:.1%}} of other pairs"
+    words = f"{title}: cosine {{{side}_cosine:.2f}}\nabove {{{side}_above}} of other pairs"
     return Panel(
-        at, (*marks, *legend), said, x=Axis("cosine", -1, 1.04, ticks=[-1, -0.5, 0, 0.5, 1]), y=Axis("", 0, 1.08, hidden=True)
+        at, (*marks, *legend), words, x=Axis("cosine", -1, 1.04, ticks=[-1, -0.5, 0, 0.5, 1]), y=Axis("", 0, 1.08, hidden=True)
     )
 
 
 def table() -> Panel:
-    """Every encoder, asked about one strong change at a time; the row of the chosen one in bold colours."""
+    """Every encoder, asked about one strong change at a time; a line around the row of the chosen one."""
     rows, columns = np.repeat(-np.arange(len(ENCODERS), dtype=float), len(EXTREMES)), np.tile(np.arange(3.0), len(ENCODERS))
     marks = (
         rects(
             columns - 0.46, columns + 0.46, rows - 0.44, rows + 0.44, color=ramp("$shares", 0.4, 1.15, "viridis"), opacity=0.45
         ),
-        rects(-0.5, 2.5, "$bottom", "$top", color="blue", opacity=0.25),
+        line(np.array([-0.49, -0.49, 2.49, 2.49, -0.49]), "$outline", color="ink", width=2.5),
         text(columns, rows, "$said", anchor="middle", size=12),
     )
     x = Axis("", -0.5, 2.5, ticks=[0, 1, 2], words=["turn", "move", "noise"])
@@ -114,9 +126,16 @@ def curve(name: str, label: str, at: tuple[float, float, float, float]) -> Panel
         rule(y=0.5, color="muted", dash="dot"),
         rule(x=f"${name}_here", color="ink", dash="dot"),
         line(over, f"$before_{name}", color="muted", dash="dash", label="untrained" if last else ""),
-        points(over, f"$before_{name}", color="muted", size=5),
+        points(over, f"$before_{name}", color="muted", size=5, hover=f"{{{name}_at:g}}, untrained: {{before_{name}:.0%}}"),
         line(over, f"$after_{name}", color="blue", width=2.5, label="trained" if last else ""),
-        points(over, f"$after_{name}", color="blue", size=7, symbol="square"),
+        points(
+            over,
+            f"$after_{name}",
+            color="blue",
+            size=7,
+            symbol="square",
+            hover=f"{{{name}_at:g}}, trained on {{trained}}: {{after_{name}:.0%}}",
+        ),
     )
     room = 0.06 * over[-1]
     y = Axis("views beat others" if first else "", 0.4, 1.03, ticks=[0.5, 0.75, 1], format=".0%")
@@ -167,12 +186,12 @@ SENTENCES = (
     ),
     Sentence(
         "Another digit, a {after.digit:d}: its two views have cosine {after.before_cosine:.2f} untrained, above "
-        "{after.before_above:.1%} of other pairs, and {after.after_cosine:.2f} trained, above {after.after_above:.1%}.",
+        "{after.before_above} of other pairs, and {after.after_cosine:.2f} trained, above {after.after_above}.",
         changed="digit",
     ),
     Sentence(
-        "Untrained, the two views have cosine {after.before_cosine:.2f}, which is above {after.before_above:.1%} of other "
-        "pairs; trained, {after.after_cosine:.2f}, above {after.after_above:.1%}. High is not alike: others may be as high.",
+        "Untrained, the two views have cosine {after.before_cosine:.2f}, which is above {after.before_above} of other "
+        "pairs; trained, {after.after_cosine:.2f}, above {after.after_above}. High is not alike: others may be as high.",
     ),
 )
 
