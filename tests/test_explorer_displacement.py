@@ -1,6 +1,7 @@
 """The displacement doctor: its sums are exact, its runs are those of the lessons, and it takes the reader's own."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -43,6 +44,33 @@ def test_both_sums_of_the_bars_are_exact(explorer):
         assert change == pytest.approx(shown["gained"], abs=1e-9)
         assert shown["parts"][ROWS + 1 : -1].sum() == pytest.approx(margin, abs=1e-6)
         assert margin == shown["margin"]
+
+
+def number(words):
+    return round(float(words.replace("−", "-").replace("\u2009", "") or 0), 2)
+
+
+def test_what_is_printed_adds_up_as_printed(explorer):
+    """To the last digit, and no number is more than a hundredth from what it is."""
+    for state in explorer.states():
+        shown = explorer.seen(state)
+        *parts, change, even, uneven, margin = map(number, shown["part_numbers"])
+        assert round(sum(parts) - change, 4) == 0 == round(even + uneven - margin, 4), state
+        assert np.nanmax(np.abs(shown["parts"] - [*parts, change, even, uneven, margin])) < 0.0101
+        chosen, rejected = (sum(map(number, shown[f"{side}_numbers"])) for side in ("chosen", "rejected"))
+        told = [number(re.search(r"[+−]?\d[\d.\u2009]*", words.split(" ", 2)[2])[0]) for words in shown["heading"]]
+        assert [round(chosen, 2), round(rejected, 2)] == told
+        total = chosen + rejected if state.color == "contribution" else chosen - rejected
+        assert round(total - margin, 4) == 0 and f"margin {margin:.2f}".replace("-", "−") in shown["sum"]
+        if "leaves" in shown["verdict"]:
+            assert f"adds up to {shown['part_numbers'][0]};" in shown["verdict"]
+
+
+def test_what_the_alternative_text_says_holds(explorer):
+    ends = [explorer.seen(explorer.moved(explorer.start, pair=pair)) for pair in range(4)]
+    assert explorer.start.policy == "same ending, Adam" and len({shown["gained"] > 0 for shown in ends}) == 2
+    assert all(abs(shown["parts"][:2].sum()) < 0.02 * shown["parts"][0] for shown in ends)
+    assert "rises or falls" in explorer.alt
 
 
 def test_every_bar_says_what_it_means(explorer):
@@ -181,7 +209,7 @@ def test_a_change_is_named(explorer):
 
 
 def test_a_start_that_does_not_exist():
-    with pytest.raises(ValueError, match="policy must be one of same ending, Adam"):
+    with pytest.raises(ValueError, match="policy must be one of 'same ending, Adam', 'same ending, SGD'"):
         explorers.displacement(policy="PPO")
     with pytest.raises(ValueError, match="pair must be a whole number from 1 to 4"):
         explorers.displacement(pair=0)

@@ -1,5 +1,6 @@
 """The displacement doctor: how a chosen answer moved, whose push it was, and who received what it lost, token by token."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.explorers import cases
+from labkit.explorers.asked import among
 from labkit.explorers.cases import Case
 from labkit.explorers.core import Control, Explorer, Shown, State
 from labkit.explorers.displacement_scene import ALT, MEANINGS, NAMED, ROWS, SCENE, SENTENCES, compressed
@@ -39,17 +41,21 @@ class Ward:
         case, frame = self.case(state), min(state.frame, len(self.case(state).steps) - 1)
         chosen, rejected = case.chosen[frame], case.rejected[frame]
         sign = -1.0 if state.color == "contribution" else 1.0
+        gained, given, margin = printed(case, frame)
         totals = {"gained": chosen.sum(), "lost": rejected.sum(), "given": -rejected.sum(), "margin": case.margin[frame]}
         return {
             **{name: float(value) for name, value in totals.items()},
-            **row("chosen", case.chosen_words, chosen),
-            **row("rejected", case.rejected_words, sign * rejected),
+            **row("chosen", case.chosen_words, chosen, gained),
+            **row("rejected", case.rejected_words, sign * rejected, -sign * given),
+            "sum": f"margin {margin:.2f} = {signed(gained)} from the chosen, {signed(given)} from the rejected".replace(
+                "-", "−"
+            ),
             **followers(case, frame),
             **split(case, frame),
             **receivers(case, frame),
             "asked": case.asked,
             "step": int(case.steps[frame]),
-            "heading": heading(state.color, chosen.sum(), rejected.sum()),
+            "heading": heading(state.color, gained, given),
             "verdict": verdict(case, frame),
         }
 
@@ -57,7 +63,7 @@ class Ward:
 # ------------------------------------------------------------------ what is shown
 
 
-def row(side: str, words: Sequence[str], values: np.ndarray) -> Shown:
+def row(side: str, words: Sequence[str], values: np.ndarray, total: float) -> Shown:
     """An answer's tokens side by side: where each begins and ends, what it is, and its number."""
     edges = np.linspace(0, 1, len(words) + 1)
     return {
@@ -67,16 +73,43 @@ def row(side: str, words: Sequence[str], values: np.ndarray) -> Shown:
         f"{side}_words": [word.strip() or "␣" for word in words],
         f"{side}_values": values,
         f"{side}_hues": compressed(values),
-        f"{side}_numbers": [signed(v) for v in values],
+        f"{side}_numbers": [signed(v) for v in adding_up(values, total)],
     }
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign; what rounds to nothing has none."""
-    if abs(value) >= 1000:
-        digits = 1
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−") if float(text) else f"{0:.{digits}f}"
+    """A number with its sign; what rounds to nothing has none.
+
+    >>> signed(-170073.452), signed(-0.001)
+    ('−170\u2009073.45', '0.00')
+    """
+    text = f"{value:+,.{digits}f}"
+    return text.replace("-", "−").replace(",", "\u2009") if re.search("[1-9]", text) else f"{0:.{digits}f}"
+
+
+def adding_up(parts: np.ndarray, total: float) -> np.ndarray:
+    """Parts in hundredths that add up to a total in hundredths; where rounding does not, those that it moved most give way.
+
+    >>> adding_up(np.array([0.334, 0.333, 0.333]), 1.0).tolist()
+    [0.34, 0.33, 0.33]
+    """
+    known = np.nan_to_num(parts) * 100
+    whole = np.rint(known)
+    missing = int(np.rint(total * 100) - whole.sum())
+    way = 1 if missing > 0 else -1
+    whole[np.argsort(-way * (known - whole), kind="stable")[: abs(missing)]] += way
+    return np.where(np.isnan(parts), np.nan, whole / 100)
+
+
+def printed(case: Case, frame: int) -> tuple[float, float, float]:
+    """The chosen answer's change, what the rejected gives, and the margin, in hundredths: the first two add up to the third."""
+    gained, margin = (round(float(x), 2) for x in (case.chosen[frame].sum(), case.margin[frame]))
+    return gained, round(margin - gained, 2), margin
+
+
+def pushes(case: Case, frame: int) -> np.ndarray:
+    """The parts of the chosen answer's change, in hundredths that add up to it."""
+    return adding_up(case.parts[frame], printed(case, frame)[0])
 
 
 def followers(case: Case, frame: int) -> Shown:
@@ -97,12 +130,14 @@ def split(case: Case, frame: int) -> Shown:
     parts = np.full(ROWS, np.nan)
     parts[: case.parts.shape[1]] = case.parts[frame]
     values = np.array([*parts, chosen.sum(), each, length, case.margin[frame]])
+    gained, _, margin = printed(case, frame)
+    numbers = [*adding_up(parts, gained), gained, *adding_up(np.array([each, length]), margin), margin]
     names = [*case.names, *[""] * (ROWS - len(case.names)), "= chosen moved", "token by token", "unequal length", "= margin"]
     return {
         "parts": values,
         "part_names": names,
         "part_meanings": [MEANINGS.get(name, "") for name in names],
-        "part_numbers": [signed(v) if np.isfinite(v) else "" for v in values],
+        "part_numbers": [signed(v) if np.isfinite(v) else "" for v in numbers],
         "part_ends": np.nan_to_num(compressed(values)),
     }
 
@@ -138,10 +173,10 @@ def reach(gained: np.ndarray) -> Shown:
     return {"name_end": -1.15 * unit, "low": -2.6 * unit, "reach": 2.1 * unit, "gain_ticks": [-step, 0.0, step]}
 
 
-def heading(color: str, chosen: float, rejected: float) -> list[str]:
+def heading(color: str, gained: float, given: float) -> list[str]:
     if color == "contribution":
-        return [f"chosen, gives {signed(chosen)} of the margin", f"rejected, gives {signed(-rejected)} of it"]
-    return [f"chosen, moved by {signed(chosen)} nats", f"rejected, moved by {signed(rejected)} nats"]
+        return [f"chosen, gives {signed(gained)} of the margin", f"rejected, gives {signed(given)} of it"]
+    return [f"chosen, moved by {signed(gained)} nats", f"rejected, moved by {signed(-given)} nats"]
 
 
 def verdict(case: Case, frame: int) -> str:
@@ -155,13 +190,18 @@ def verdict(case: Case, frame: int) -> str:
 
 
 def because(case: Case, frame: int) -> str:
+    parts = pushes(case, frame)
     if len(case.names) != ROWS:
-        opening, ending = map(signed, case.parts[frame])
+        opening, ending = map(signed, parts)
         return f"{opening} up to the fork with the rejected answer, {ending} after it"
-    own, against, others, _ = case.parts[frame]
+    own, against, others, _ = parts
     if own > 10 and abs(own + against) < 0.1 * own:
-        left = f"of its own push, {signed(own)}, the push on the rejected answer leaves {signed(own + against)}"
-        return left + (f"; other pairs' add {signed(others)}" if abs(others) > TOLD else "")
+        shared, whole = sum(word in case.rejected_words for word in case.chosen_words), len(case.chosen_words)
+        left = (
+            f"its own push alone, to first order along the whole path, adds up to {signed(own)}; the push on the rejected "
+            f"answer, which has {shared} of its {whole} words, leaves {signed(own + against)} of that"
+        )
+        return left + (f", and other pairs' add {signed(others)}" if abs(others) > TOLD else "")
     rest = f", other pairs' {signed(others)}" if abs(others) > TOLD else ""
     return f"its own push gives {signed(own)}, the push on the rejected answer {signed(against)}{rest}"
 
@@ -201,6 +241,7 @@ def displacement(
         Control("frame", "how far into the run", tuple(range(frames)), kind="player", words=tuple(progress)),
         Control("color", "colour by", COLORS, kind="toggle", words=("change of log-probability", "contribution to the margin")),
     )
+    among("policy", policies[0] if policy is None else policy, policies)
     if isinstance(pair, bool) or not isinstance(pair, int) or not 1 <= pair <= pairs:
         raise ValueError(f"pair must be a whole number from 1 to {pairs}, got {pair!r}")
     return Explorer(

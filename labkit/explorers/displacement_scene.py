@@ -10,7 +10,7 @@ from labkit.figures.scene import Axis, Panel, Scene, categories, points, ramp, r
 ROWS, NAMED = 4, 5  # parts of the change, and receivers, that are drawn
 BEND, SPAN = 0.1, 15.2  # the scale of the bars is even within a tenth of a nat, and compressed beyond
 MEANINGS = {
-    "own push": "what the push on this chosen answer did to it",
+    "own push": "what the push on this chosen answer alone would do to it, to first order along the whole path",
     "rejected's push": "what the push on its rejected answer did to it, through the weights that they share",
     "other pairs": "what the pushes on all other pairs did to it",
     "curvature": "what the steps did beyond the first order",
@@ -25,7 +25,8 @@ ALT = (
     "The chosen and the rejected answer as tokens, coloured by how much the log-probability of each changed, or by what it "
     "gives to the margin, with the number under each. Below, bars of what the chosen answer's change and the margin are sums "
     "of, and the words that gained probability where the chosen answer lost most. With the same ending and Adam its own push "
-    "and the push on the rejected answer nearly cancel, and the chosen answer falls while the margin grows."
+    "and the push on the rejected answer nearly cancel, and what little is left, of these and of other pairs' pushes, decides "
+    "whether the chosen answer rises or falls."
 )
 
 
@@ -70,7 +71,7 @@ TOKENS = Panel(
         text("$chosen_middle", 0.53, "$followers", color="muted", anchor="middle", size=12),
         *answer("rejected", 0.28, "{rejected_words} {rejected_numbers} nats"),
     ),
-    "“{asked}”, step {step:d}: margin {margin:.2f} = {gained:+.2f} from the chosen, {given:+.2f} from the rejected",
+    "“{asked}”, step {step:d}: {sum}",
     x=Axis("", 0, 1, hidden=True),
     y=Axis("", -0.04, 1, hidden=True),
 )
@@ -88,10 +89,10 @@ SPLIT = Panel(
         ),
         points("$part_ends", DOWN, size=np.where(np.isin(DOWN, SUMS), 9.0, 0.0), color="ink", symbol="diamond"),
         text(-SPAN - 0.7, DOWN, "$part_names", anchor="end", size=12),
-        text(SPAN + 13.5, DOWN, "$part_numbers", anchor="end", size=12),
+        text(SPAN + 17, DOWN, "$part_numbers", anchor="end", size=12),
     ),
     "Two exact sums",
-    x=Axis("nats, compressed", -SPAN - 20, SPAN + 14, ticks=compressed(TICKS), words=TICKED),
+    x=Axis("nats, compressed", -SPAN - 21, SPAN + 17.5, ticks=compressed(TICKS), words=TICKED),
     y=Axis("", -0.5, 8.2, hidden=True),
 )
 GAINS = Panel(
@@ -110,8 +111,7 @@ SCENE = Scene((TOKENS, SPLIT, GAINS), height=600)
 STEP = "At step {after.step:d}, margin {after.margin:.2f}, the chosen answer stands "
 SENTENCES = (
     Sentence(
-        "Rejected tokens now count with the opposite sign: the numbers of both rows add up to the margin, "
-        "{after.gained:+.2f} and {after.given:+.2f} to {after.margin:.2f}.",
+        "Rejected tokens now count with the opposite sign: the numbers of both rows add up to the {after.sum}.",
         changed="color",
         when={"color": "contribution"},
     ),
