@@ -174,7 +174,7 @@ def test_it_opens_where_it_is_told():
 def test_a_lesson_between_two_numbers_is_found_in_its_place():
     names = [script.stem for script in walk.lessons()]
     at = names.index("04a_bridge")
-    assert names[at - 1] == "04_likelihood_displacement" and names[at + 1] == "09_preference_landscape"
+    assert names[at - 1] == "04_likelihood_displacement" and names[at + 1] == "05_maps"
     assert [script.stem for script in walk.lessons(["04a"])] == ["04a_bridge"]
 
 
