@@ -190,11 +190,36 @@ def test_at_most_so_many_rows_and_always_the_same(own_home, counted):
         (np.zeros((80, 3)), None, "row of zeros"),
         (np.full((80, 3), np.nan), None, "NaN"),
         (rows(), np.zeros(3), "one for each of the 80 rows"),
+        ("foo", None, "z must be a tensor or an array of numbers, got str"),
+        ([[1.0, 2.0], [3.0]], None, "z must be a tensor or an array, got list of uneven rows"),
+        (None, np.zeros(80), "labels are those of z"),
     ],
 )
 def test_what_cannot_be_mapped_is_refused(z, labels, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((ValueError, TypeError), match=said):
         maps(z, labels)
+
+
+@pytest.mark.parametrize(
+    ("many", "said"), [(0, "60 or more, got 0"), (-3, "60 or more"), (70.5, "whole number"), ("a", "whole")]
+)
+def test_how_many_rows_is_a_whole_number(many, said):
+    with pytest.raises((ValueError, TypeError), match=f"rows must be .*{said}"):
+        maps(rows(), rows=many)
+
+
+def test_tensors_of_any_kind_are_taken(own_home, counted):
+    z = torch.tensor(rows(), dtype=torch.bfloat16, requires_grad=True)
+    assert len(maps(z, torch.arange(80) % 3).seen()["u_x0"]) == 80
+
+
+def test_what_the_alternative_text_says_of_seeds_holds(shipped):
+    assert "the same for every seed" in shipped.alt
+    kept = results.load("maps")
+    for name in recipe.POINTS:
+        seeds = kept[f"{name}_layouts"].astype(float)  # methods, neighbours, seeds
+        gaps = [np.abs(seeds[:, :, 0] - seeds[:, :, k]).max((-1, -2)) for k in (1, 2)]
+        assert all((gap[0] == 0).all() and (gap[1:] > 0.5).all() for gap in gaps)
 
 
 def test_in_a_notebook_pca_is_there_before_umap_begins(own_home, monkeypatch):

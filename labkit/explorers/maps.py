@@ -11,6 +11,7 @@ import numpy as np
 from labkit import reader
 from labkit.explorers.clouds import UNIT, cloud, dots, named
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
+from labkit.explorers.given import rows_and_classes, whole
 from labkit.figures import picture
 from labkit.figures.scene import Axis, Panel, Scene, rects, rule, text
 from labkit.recipes import maps as recipe
@@ -38,7 +39,7 @@ LEAST = 60  # rows: more than the largest number of neighbours
 ALT = (
     "One set of embeddings on three maps, by PCA, t-SNE and UMAP; below them nine maps by one method, for three numbers of "
     "neighbours and three seeds; and bars of what each of the three maps keeps: neighbours, classes, the order of distances "
-    "between classes and of their sizes. Pictures differ from seed to seed while the class vote hardly does."
+    "between classes and of their sizes. PCA's picture is the same for every seed; those of t-SNE and UMAP are not."
 )
 
 
@@ -114,7 +115,7 @@ def large(method: str, place: int) -> Panel:
 
 def small() -> Panel:
     """Nine maps by one method; a frame around the one that is shown large."""
-    low, ticks = -2.1 * UNIT, [PITCH * k for k in range(3)]
+    low, ticks = -2.75 * UNIT, [PITCH * k for k in range(3)]
     x = Axis("neighbours", low, 2 * PITCH + 1.1 * UNIT, ticks=ticks, words=list(map(str, NEIGHBOURS)))
     y = Axis("", -2 * PITCH - 1.1 * UNIT, 1.1 * UNIT, hidden=True)
     rows = text(low, [-k for k in ticks], [f"seed {s}" for s in SEEDS], size=12, color="muted")
@@ -134,7 +135,7 @@ def kept() -> Panel:
         high = place + 0.39 - 0.26 * k
         hover = f"{method}: {{{key}_bars:.2f}}"
         marks.append(rects(0, f"${key}_bars", high - 0.2, high, color=INKS[method], hover=hover))
-        marks.append(text(1.05, 0.36 - 0.36 * k, method, size=12, color=INKS[method]))
+        marks.append(text(1.05, 0.36 - 0.36 * k, method, size=12, color=INKS[method], halo=True))
     marks.append(text(0.05, place, "$missing", color="muted", size=12))
     x = Axis("", -1, 1.7, ticks=[-1, 0, 1], words=["−1", "0", "1"])
     y = Axis("", -len(ROWS) + 0.4, 0.6, ticks=list(place), words=list(ROWS.values()))
@@ -199,20 +200,6 @@ def stored() -> dict[str, Atlas]:
     return made
 
 
-def checked(z: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Unit rows and their classes; without labels one class for all."""
-    rows = np.asarray(z.detach().cpu() if hasattr(z, "detach") else z, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) < LEAST or rows.shape[1] < 2:
-        raise ValueError(f"z must be embeddings (n, d) with n >= {LEAST} and d >= 2, got shape {rows.shape}")
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not (np.isfinite(norms).all() and norms.all()):
-        raise ValueError("z holds NaN, infinite numbers or a row of zeros: such rows lie nowhere on the sphere")
-    classes = np.zeros(len(rows), np.int64) if labels is None else np.asarray(getattr(labels, "cpu", lambda: labels)())
-    if classes.shape != (len(rows),):
-        raise ValueError(f"labels must be one for each of the {len(rows)} rows of z, got shape {classes.shape}")
-    return rows / norms, np.unique(classes, return_inverse=True)[1]
-
-
 @contextlib.contextmanager
 def at_once(z: np.ndarray, labels: np.ndarray) -> Iterator[None]:
     """In a notebook, PCA's map while the others are computed; it makes room for the explorer when they are."""
@@ -260,16 +247,20 @@ def maps(
         data: of what ships, "trained", "untrained", "noise" or "blobs".
         method: of the nine small maps, "t-SNE" or "UMAP".
         neighbours, seed: 3, 15 or 50; 0, 1 or 2.
-        rows: at most so many of your own rows, the same ones each time.
+        rows: at most so many of your own rows, 60 or more, the same ones each time.
         hide: names of controls that are not offered.
 
     Raises:
-        ValueError: a start that does not exist, too few rows, rows of zeros, NaN, labels that do not fit.
+        ValueError, TypeError: a start that does not exist, too few rows, rows of zeros, NaN, labels that do not fit, or that
+            come without z.
         ModuleNotFoundError: your own embeddings, and umap-learn is not installed.
     """
     atlases = dict(stored())
+    rows = whole(rows, "rows", LEAST)
+    if z is None and labels is not None:
+        raise ValueError("labels are those of z: give both, or none for the embeddings that ship")
     if z is not None:
-        own, classes = checked(z, labels)
+        own, classes = rows_and_classes(z, labels, LEAST)
         pick = np.sort(np.random.default_rng(0).permutation(len(own))[:rows])
         data, atlases = "yours", {"yours": atlas(own[pick], classes[pick])}
     words = [TITLES.get(name, "your embeddings") for name in atlases]
