@@ -160,6 +160,12 @@ def test_it_opens_where_it_is_told(machine):
         time_machine("SimCLR")
     with pytest.raises(ValueError, match="step must be 0 or more"):
         time_machine(step=-1)
+    for step in ("a", 2.5, float("nan"), True):
+        with pytest.raises(TypeError, match="step must be a whole number"):
+            time_machine(step=step)
+    for names in (("a",), "ab", None, ("a", "b", "c"), ("a", "a"), ("a", 3)):
+        with pytest.raises((ValueError, TypeError), match="names must be"):
+            time_machine(names=names)
 
 
 def test_it_takes_your_own_run(own_home):

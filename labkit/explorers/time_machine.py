@@ -3,11 +3,13 @@
 import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from labkit.explorers.clouds import UNIT, cloud, dots, named
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
+from labkit.explorers.given import whole
 from labkit.figures.scene import Axis, Mark, Panel, Scene, line, points, rule
 from labkit.recipes.time_machine import METERS, Film, checked, film, films
 from labkit.training import Run
@@ -217,6 +219,15 @@ def found(run: Run | str, name: str, argument: str) -> tuple[str, Film]:
     return run, films()[run]
 
 
+def two_words(names: Any) -> tuple[str, str]:
+    """What the two runs are called."""
+    if not isinstance(names, (tuple, list)) or len(names) != 2 or names[0] == names[1]:
+        raise ValueError(f"names must be two different words, got {names!r}")
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names must be words, got {names!r}")
+    return names[0], names[1]
+
+
 def time_machine(
     run: Run | str | None = None,
     other: Run | str | None = None,
@@ -235,11 +246,11 @@ def time_machine(
         hide: names of controls that are not offered.
 
     Raises:
-        ValueError: a run without snapshots of embeddings, an unknown name, a negative step, or an unknown control.
-        TypeError: a run that is no Run.
+        ValueError: a run without snapshots of embeddings, an unknown name, a negative step, not two names, or an unknown control.
+        TypeError: a run that is no Run, a step that is no whole number.
     """
-    if step is not None and step < 0:
-        raise ValueError(f"step must be 0 or more, got {step}")
+    step = None if step is None else whole(step, "step", 0)
+    names = two_words(names)
     given = [found(r, n, a) for r, n, a in zip((run, other), names, ("run", "other"), strict=True) if r is not None]
     own = any(r is not None and not isinstance(r, str) for r in (run, other))
     reels = dict(given) if own else films()
