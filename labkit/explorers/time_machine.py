@@ -246,7 +246,7 @@ def time_machine(
         hide: names of controls that are not offered.
 
     Raises:
-        ValueError: a run without snapshots of embeddings, an unknown name, a negative step, not two names, or an unknown control.
+        ValueError: a run without snapshots of embeddings, an unknown name, a negative step, not two names, an unknown control.
         TypeError: a run that is no Run, a step that is no whole number.
     """
     step = None if step is None else whole(step, "step", 0)
