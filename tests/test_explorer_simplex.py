@@ -308,7 +308,9 @@ def test_what_is_said_of_the_end_is_so(state):
     if outcome == "stalls":
         assert 0 < shown["margin_won"] < state.margin
     if outcome == "backwards":
-        assert shown["margin_won"] < 0
+        assert shown["margin_won"] == pytest.approx(-state.margin, abs=1e-6)
+    if outcome == "rests":
+        assert -state.margin < shown["margin_won"] < 0 and shown["end"] == "stalls"
     if outcome == "stays":
         assert state.loss == "DPOP" and fell == pytest.approx(0, abs=1e-6) and state.lambda_ > 0
     assert outcome != "cut" or len(shown["won"]) == paths.MOST
@@ -343,6 +345,32 @@ def test_beta_changes_when_and_not_where(loss):
         assert np.allclose(made[0]["gain"], made[1]["gain"], atol=1e-7) and made[0]["pace"] != pytest.approx(made[1]["pace"])
 
 
+BACKWARDS = {"loss": "IPO", "beta": 5.0, "reference": "uniform", "moved": (0, 0.1, 0.05)}
+
+
+def test_where_the_walk_stops_is_not_where_the_flow_does():
+    """IPO gives margin away towards its target: as far as one walks, and then to rest."""
+    near, far, whole = (dataclasses.replace(EXPLORER.start, **BACKWARDS, margin=margin) for margin in (0.5, 2.0, 4.0))
+    assert "the walk stops at −0.5" in EXPLORER.explain(near, near) and "the walk stops at −2" in EXPLORER.explain(far, far)
+    assert "comes to rest at −2.4" in EXPLORER.explain(whole, whole) and "walk stops" not in EXPLORER.explain(whole, whole)
+    assert "from margin −0.5 to −2." in EXPLORER.explain(near, far) and "instead of −2.4" in EXPLORER.explain(whole, near)
+
+
+def test_a_longer_walk_is_told_by_the_margin_that_is_won():
+    ipo, dpo = EXPLORER.moved(EXPLORER.start, loss="IPO", beta=5.0), EXPLORER.start
+    assert "Walked on, from margin 0.5 to 4." in EXPLORER.explain(dpo, EXPLORER.moved(dpo, margin=4.0))
+    words = EXPLORER.explain(ipo, EXPLORER.moved(ipo, margin=4.0))
+    assert "the path is the same. The margin stops at 0.1, short of 4" in words and "Walked" not in words
+
+
+def test_nothing_has_no_sign_and_once_is_not_a_number_of_times():
+    still = EXPLORER.seen(EXPLORER.moved(EXPLORER.start, loss="DPOP"))
+    assert still["outcome"] == "stays" and still["gain_words"] == ["0%"] * 3
+    kto = EXPLORER.moved(EXPLORER.start, loss="KTO")
+    assert "No is pushed as hard as Never" in EXPLORER.explain(EXPLORER.start, kto)
+    assert "2 times as hard" in EXPLORER.explain(kto, EXPLORER.moved(kto, desirable_weight=2.0))
+
+
 def test_simpo_pushes_as_the_lengths_are():
     assert show(Simplex(loss="SimPO", chosen_lengths=2, rejected_lengths=8))["pull"] == pytest.approx(4)
     assert show(Simplex(loss="KTO", desirable_weight=2.0))["pull"] == pytest.approx(2)
@@ -372,7 +400,13 @@ def test_slopes_of_links_in_the_browser():
 
 
 def test_the_browser_shows_the_same():
-    some = [*SAMPLE[::3], *(EXPLORER.moved(EXPLORER.start, loss=loss, geometry="both", answers=4) for loss in LOSSES)]
+    backwards = [dataclasses.replace(EXPLORER.start, **BACKWARDS, margin=margin) for margin in (0.5, 4.0)]
+    some = [
+        *SAMPLE[::3],
+        *backwards,
+        EXPLORER.moved(EXPLORER.start, loss="DPOP"),
+        *(EXPLORER.moved(EXPLORER.start, loss=loss, geometry="both", answers=4) for loss in LOSSES),
+    ]
     for state, there in zip(some, javascript.shown(EXPLORER, some), strict=True):
         here = EXPLORER.seen(state)
         assert here.keys() == there.keys()

@@ -115,12 +115,19 @@ def show(state: Simplex) -> Shown:
         "more_high": high[1],
         "both_share": plane.share_of(low, high),
         "pull": float(up / -down),
+        "pushed": as_hard(up / -down),
         "pace": float(margin_of(f.rates(logps, side))),
         "target": 0.5 / state.beta,
         "won_low": -state.margin if path["won"].min() < -0.02 * state.margin else 0,
         "rest": rest,
         "top": rest if rest == "Yes" else "all others",
     }
+
+
+def as_hard(pull: float) -> str:
+    """How hard the chosen answer is pushed, beside the rejected."""
+    times = said(pull, ".3g")
+    return "as hard as" if times == "1" else f"{times} times as hard as"
 
 
 def labelled(path: Shown) -> Shown:
@@ -183,6 +190,7 @@ def walked(state: Simplex, f: Flow, start: np.ndarray) -> Shown:
         "end": path.end,
         "outcome": outcome(path.end, won[-1], change[-1, 0]),
         "margin_won": float(won[-1]),
+        "walked": float(np.round(abs(won[-1]), 3)),
         "chosen_fall": float(change[-1, 0]),
         "rejected_fall": float(change[-1, 1]),
         **mass(np.exp(path.logps[0]), np.exp(path.logps[-1])),
@@ -195,7 +203,7 @@ def outcome(end: str, won: float, change: float) -> str:
     if end == "cut" or (end == "stalls" and abs(won) < 1e-6):
         return "cut" if end == "cut" else "stays"
     if won < 0:
-        return "backwards"
+        return "backwards" if end == "given away" else "rests"
     if end == "stalls":
         return "stalls"
     return "rose" if change > 1e-6 else "fell" if change < -1e-6 else "held"
@@ -211,7 +219,7 @@ def mass(before: np.ndarray, after: np.ndarray) -> Shown:
         "chosen_end": float(end[0]),
         "rejected_end": float(end[1]),
         "gain": gain,
-        "gain_words": [said(g, "+.0%") for g in gain],
+        "gain_words": [bare(said(g, "+.0%")) for g in gain],
         "gain_at": np.where(gain < 0, gain - 0.1, gain + 0.1),
         "names": list(NAMES[:n]),
         "bar": np.arange(n),
@@ -220,6 +228,11 @@ def mass(before: np.ndarray, after: np.ndarray) -> Shown:
         "winner": NAMES[int(gain.argmax())],
         "winner_gain": float(gain.max()),
     }
+
+
+def bare(words: str) -> str:
+    """Nothing has no sign."""
+    return "0%" if words == "+0%" else words
 
 
 # ---------------------------------------------------------------- the explorer

@@ -80,9 +80,10 @@ ENDS = {
     "fell": "At margin {margin:g} both have fallen: NO, NEVER; {winner} gained {winner_gain:.0%}.",
     "rose": "At margin {margin:g}: NO, NEVER.",
     "held": "At margin {margin:g} No stands where it stood: NO, NEVER.",
-    "stalls": "The margin stops at {margin_won:.2g} of {margin:g}: NO, NEVER.",
+    "stalls": "The margin stops at {margin_won:.2g}, short of {margin:g}: NO, NEVER.",
     "stays": "Here it does not move: what would widen the margin lowers No below the reference, and that costs more.",
-    "backwards": "It gives margin away, down to {margin_won:.2g}: NO, NEVER.",
+    "backwards": "It gives margin away; the walk stops at {margin_won:.2g}, as far down as it was to go up: NO, NEVER.",
+    "rests": "It gives margin away and comes to rest at {margin_won:.2g}: NO, NEVER.",
     "cut": "The way is long and cut off at margin {margin_won:.2g}: NO, NEVER.",
 }
 ENDS = {name: end.replace("NO,", f"{NO},").replace("NEVER", NEVER) for name, end in ENDS.items()}
@@ -90,12 +91,12 @@ ENDS = {name: end.replace("NO,", f"{NO},").replace("NEVER", NEVER) for name, end
 BESIDE = {name: end.replace(f"{NO},", f"{NO} (margin alone: {{chosen_alone:.1%}}),") for name, end in ENDS.items()}
 
 BETA = "β {before.beta:g} → {after.beta:g}: "
-PULL = "No is pushed {after.pull:.3g} times as hard as Never."
+PULL = "No is pushed {after.pushed} Never."
 
 
-def told(changed: str, why: str, *, rises: str = "", **when: Any) -> Sentence:
+def told(changed: str, why: str, *, rises: str = "", falls: str = "", **when: Any) -> Sentence:
     """What changed and why, and then how the path ended."""
-    return Sentence(f"{why} {{after.ended}}", changed=changed, when=when, rises=rises)
+    return Sentence(f"{why} {{after.ended}}", changed=changed, when=when, rises=rises, falls=falls)
 
 
 SENTENCES = (
@@ -107,7 +108,11 @@ SENTENCES = (
     ),
     told("loss", f"KTO judges each answer by itself: at the start {PULL}", loss="KTO"),
     told("loss", f"SimPO asks no reference; it counts per token, and {PULL}", loss="SimPO"),
-    told("loss", "DPOP is DPO until No is below the reference; a nat below counts {after.lambda_:g} times.", loss="DPOP"),
+    told(
+        "loss",
+        "DPOP is DPO until No is below the reference; a nat below costs λ = {after.lambda_:g} of margin in its eyes.",
+        loss="DPOP",
+    ),
     told("loss", "RPO is DPO plus η = {after.eta:g} times imitation of No, which never lets go.", loss="RPO"),
     told("beta", f"{BETA}IPO's line stays; its target is now 1/(2β) = {{after.target:g}} nats.", loss="IPO"),
     told("beta", f"{BETA}how far a log-ratio must go before KTO lets go of its answer.", loss="KTO"),
@@ -115,7 +120,10 @@ SENTENCES = (
     told("beta", f"{BETA}the same path at another speed, at first {{after.pace:.2g}} nats of margin per unit of time."),
     told("eta", "More imitation, η {before.eta:g} → {after.eta:g}: a push that never lowers No.", rises="eta"),
     told("eta", "Less imitation, η {before.eta:g} → {after.eta:g}: the pair counts for more."),
-    told("lambda_", "λ {before.lambda_:g} → {after.lambda_:g}: how often a nat of No below the reference counts."),
+    told(
+        "lambda_",
+        "λ {before.lambda_:g} → {after.lambda_:g}: a nat of No below the reference costs that much margin in DPOP's eyes.",
+    ),
     told("gamma", "γ {before.gamma:g} → {after.gamma:g}: when SimPO eases off, not where it goes."),
     told("chosen_lengths", f"SimPO counts per token: {PULL}"),
     told("rejected_lengths", f"SimPO counts per token: {PULL}"),
@@ -141,8 +149,9 @@ SENTENCES = (
     ),
     told("reference", "The reference is the uniform policy (the square), wherever training starts.", reference="uniform"),
     told("reference", "The reference is the policy that training starts from."),
-    told("margin", "Walked on, from margin {before.margin:g} to {after.margin:g}.", rises="margin"),
-    told("margin", "Stopped earlier, at margin {after.margin:g} instead of {before.margin:g}."),
+    told("margin", "Walked on, from margin {before.margin_won:.2g} to {after.margin_won:.2g}.", rises="walked"),
+    told("margin", "Stopped earlier, at margin {after.margin_won:.2g} instead of {before.margin_won:.2g}.", falls="walked"),
+    told("margin", "Margin {after.margin:g} is asked for instead of {before.margin:g}, and the path is the same."),
     told("moved", "Another start."),
     told("", "{after.loss}, No preferred to Never. On the lower side, where only two answers are left, both cannot fall."),
 )

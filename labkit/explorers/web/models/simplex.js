@@ -264,7 +264,7 @@ models.simplex = (() => {
   function outcome(found, won, change) {
     if (found.end === "cut") return "cut";
     if (found.end === "stalls" && Math.abs(won) < 1e-6) return "stays";
-    if (won < 0) return "backwards";
+    if (won < 0) return found.end === "given away" ? "backwards" : "rests";
     if (found.end === "stalls") return "stalls";
     return change > 1e-6 ? "rose" : change < -1e-6 ? "fell" : "held";
   }
@@ -281,6 +281,7 @@ models.simplex = (() => {
       won, chosen_change: chosen, rejected_change: rejected, others_change: rest,
       ghost_won: ghosts, ghost_change: changes(f, ghost)[0],
       end: found.end, outcome: outcome(found, last, chosen[chosen.length - 1]), margin_won: last,
+      walked: Math.round(1000 * Math.abs(last)) / 1000,
       chosen_fall: chosen[chosen.length - 1], rejected_fall: rejected[rejected.length - 1],
       ...mass(data, f, points[0].map(Math.exp), ends.map(Math.exp), Math.exp(alone[alone.length - 1][f.w])),
     };
@@ -291,7 +292,8 @@ models.simplex = (() => {
     const [end, start] = [gathered(f, after), gathered(f, before)];
     return {
       chosen_start: start[0], rejected_start: start[1], chosen_end: end[0], rejected_end: end[1], chosen_alone: alone,
-      gain, gain_words: gain.map((g) => said(g, "+.0%")), gain_at: gain.map((g) => (g < 0 ? g - 0.1 : g + 0.1)),
+      gain, gain_words: gain.map((g) => said(g, "+.0%")).map((words) => (words === "+0%" ? "0%" : words)),
+      gain_at: gain.map((g) => (g < 0 ? g - 0.1 : g + 0.1)),
       names: data.names.slice(0, f.n), bar: gain.map((_, k) => k), bar_high: f.n - 0.4,
       role: gain.map((_, k) => (k === f.w ? 0 : k === f.l ? 1 : 2)), winner: data.names[best], winner_gain: gain[best],
     };
@@ -311,12 +313,13 @@ models.simplex = (() => {
     const f = flowOf(data, state), { x, low, high, share } = region(data, f), path = pathOf(data, f, state);
     const begin = f.start.map(Math.log), pace = margin(f, rates(f, begin, onKink(f, begin, data.walk) ? 1 : 0)), pull = f.up / -f.down;
     const uniform = state.reference === "uniform" && state.loss !== "SimPO", rest = state.answers > 3 ? "others" : "Yes";
+    const times = said(pull, ".3g");
     const told = (data.wider.includes(state.loss) ? data.beside : data.ends)[path.outcome];
     return {
       ...arrowsOf(data, f), ...path, ...stopped(path, f),
       ended: fill(told, (name) => (name === "margin" ? state.margin : path[name])),
       both_x: x, both_low: low[0], both_high: high[0], more_low: low[1], more_high: high[1], both_share: share,
-      pull, pace, target: 0.5 / state.beta,
+      pull, pushed: times === "1" ? "as hard as" : `${times} times as hard as`, pace, target: 0.5 / state.beta,
       won_low: Math.min(...path.won) < -0.02 * state.margin ? -state.margin : 0, uniform_size: uniform ? 11 : 0,
       rest, top: rest === "Yes" ? rest : "all others",
     };
