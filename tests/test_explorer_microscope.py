@@ -1,6 +1,7 @@
 """The force microscope: forces and shares against autograd, the browser's model against Python, and what is said of them."""
 
 import dataclasses
+import itertools
 import math
 import random
 
@@ -13,6 +14,7 @@ from labkit import losses, metrics
 from labkit.contrast import off_diagonal, two_views, unit
 from labkit.explorers import microscope
 from labkit.explorers.forces import LOSSES, couplings, forces, push_shares
+from labkit.explorers.ladder import APART
 from labkit.explorers.microscope import LABELS, LONGEST, NAMES, SCENES, SEEDS, TEMPERATURES, Microscope, placed, places, show
 from labkit.explorers.microscope_scene import SEEN
 from labkit.losses.temperature import followed
@@ -280,8 +282,56 @@ def test_colder_gathers_and_warmer_spreads():
         assert name == "HCL" or colder["left_top"] >= warmer["left_top"] - 1e-12
 
 
+@pytest.mark.parametrize("state", [s for s in random_states(60, seed=7) if s.moved])
+def test_a_drag_is_told_of_the_point_that_moved(state):
+    """And of a change only where the numbers that are told differ."""
+    state = dataclasses.replace(state, left="InfoNCE", right="DCL")
+    before = dataclasses.replace(state, moved=None)
+    words, (old, new) = EXPLORER.explain(before, state), (show(before), show(state))
+    name, partner = NAMES[state.moved[0]], NAMES[(state.anchor + 6) % 12]
+    harder, easier = ("positive" in words and f"{how} than before" in words for how in ("harder", "easier"))
+    assert (harder, easier) == (new["rest_told"] > old["rest_told"], new["rest_told"] < old["rest_told"])
+    if harder or easier:
+        assert words.startswith(f"The positive {name} was moved") == (name == partner)
+        assert words.startswith(f"The anchor {name} was moved") == (name == NAMES[state.anchor])
+        was, now = words.split("1 − p+ was ")[1].split(". InfoNCE's")[0].split(" and is ")
+        assert was != now
+    else:
+        assert words.startswith(f"With {name} moved")
+
+
+def test_a_drag_that_changes_nothing_is_not_told_as_a_change():
+    here = dataclasses.replace(EXPLORER.start, moved=(3, 0.9, -0.4))
+    words = EXPLORER.explain(here, dataclasses.replace(here, moved=(3, 0.9, -0.401)))
+    assert words.startswith("With x moved, the largest share of the push under InfoNCE is as before.")
+
+
+def test_more_than_all_of_the_push_fits_and_is_explained():
+    over = 0
+    for scene, temperature, anchor in itertools.product(SCENES, TEMPERATURES, (0, 5, 9)):
+        state = Microscope(scene, "HCL", temperature=temperature, anchor=anchor)
+        shown = show(state)
+        assert shown["share_low"] < shown["left_share"].min() and shown["left_share"].max() < shown["share_high"]
+        assert (shown["left_more"] != "") == (shown["left_top"] > 1.005)
+        if shown["left_more"]:
+            over += 1
+            words = EXPLORER.explain(state, state)
+            assert shown["left_share"].min() < 0 and (" of the push" not in words or shown["left_more"] in words)
+    assert over > 10
+
+
+def test_names_of_arrows_do_not_lie_on_each_other():
+    for state in random_states(60, seed=8):
+        shown = show(state)
+        for side in SIDES:
+            at = np.stack([shown[f"{side}_name_x"], shown[f"{side}_name_y"]], 1)[[bool(t) for t in shown[f"{side}_told"]]]
+            apart = np.linalg.norm(at[:, None] - at[None], axis=-1) + 9 * np.eye(len(at))
+            assert len(at) < 2 or apart.min() >= APART
+    assert {"x", "a′"} <= set(show(EXPLORER.start)["left_told"])
+
+
 def test_what_may_be_chosen_is_checked():
-    with pytest.raises(ValueError, match=r"scene must be one of a hard negative, .*; got 'torus'"):
+    with pytest.raises(ValueError, match=r"scene must be one of 'a hard negative', .*'random, on a sphere', .*; got 'torus'"):
         microscope(scene="torus")
     with pytest.raises(ValueError, match="left must be one of InfoNCE, DCL"):
         microscope(left="triplet")

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 
 from labkit.contrast import unit
+from labkit.explorers.asked import among
 from labkit.explorers.core import Control, Explorer, Model, Moved, Shown, State
 from labkit.explorers.forces import ALPHA, LOSSES, forces, push_shares, recipes
-from labkit.explorers.microscope_scene import ALT, CURVE, FIGURE, SENTENCES
+from labkit.explorers.ladder import APART, NAMED, RUNGS, TIP, hidden, rungs
+from labkit.explorers.microscope_scene import ALT, CURVE, FIGURE, MORE, SENTENCES
+from labkit.figures.words import said
 from labkit.losses import nt_xent
 from labkit.losses.temperature import followed
 
@@ -27,9 +30,6 @@ SEEDS = tuple(range(8))
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0)
 LONGEST = 0.62  # of an arrow, where the circle's radius is 1
 FAINTEST = 1e-4  # forces below this are drawn no longer than they are beside it
-RUNG = 0.08  # between two arrows on the same anchor, towards the middle of the circle
-TIP = 0.08  # from an arrow to its name
-NAMED = 0.12  # arrows longer than this carry the name of who exerts the force
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,8 @@ def show(state: Microscope) -> Shown:
         "letters": ["" if b else name for name, b in zip(NAMES, behind, strict=True)],
         "angle": angle.numpy(),
         "rest": float(-torch.expm1(-alone)),
+        "rest_told": float(said(float(-torch.expm1(-alone)), ".2g")),
+        **mover(state, partner),
         "anchor_name": NAMES[state.anchor],
         "anchor_x": float(z[state.anchor, 0]),
         "anchor_y": float(z[state.anchor, 1]),
@@ -142,10 +144,21 @@ def show(state: Microscope) -> Shown:
     }
     sides = {side: seen(state, z, getattr(state, side)) for side in ("left", "right")}
     top = max(side["longest"] for side in sides.values())
+    ends = torch.stack([found["share"] for found in sides.values()])
+    shown |= {"share_low": min(-0.14, float(ends.min()) - 0.04), "share_high": max(1.06, float(ends.max()) + 0.04)}
     for side, found in sides.items():
         longest = top if state.scale == "one scale" else found["longest"]
         shown |= {f"{side}_{name}": value for name, value in drawn(state, z, angle, found, longest).items()}
     return shown
+
+
+def mover(state: Microscope, partner: int) -> Shown:
+    """Which point the reader moved, and what it is to the anchor."""
+    if state.moved is None:
+        return {"mover": "", "mover_name": ""}
+    point = state.moved[0]
+    what = "the anchor" if point == state.anchor else "its positive" if point == partner else "another"
+    return {"mover": what, "mover_name": NAMES[point]}
 
 
 def spine(anchor: np.ndarray, seen: bool) -> Shown:
@@ -188,6 +201,7 @@ def drawn(state: Microscope, z: Tensor, angle: Tensor, found: Shown, longest: fl
     told = (length > NAMED) & (not every)
     beside = arrow[:, :2] / length.clamp(min=NAMED)[:, None] * TIP
     name_at = at[:, :2] + (-beside if z.shape[1] == 2 else arrow[:, :2] + beside)  # on a circle behind the arrow, else ahead
+    told &= ~hidden(name_at, length, told)
     top = int((share > share.max() - 1e-9).int().argmax())
     return {
         "x": at[:, 0].numpy(),
@@ -204,21 +218,13 @@ def drawn(state: Microscope, z: Tensor, angle: Tensor, found: Shown, longest: fl
         "longest": found["longest"] if found["longest"] > 1e-9 else 0.0,
         "share": share.numpy(),
         "top": float(share.max()),
+        "top_told": float(said(float(share.max()), ".2f")),
+        "more": MORE if share.max() > 1.005 else "",
         "top_name": NAMES[top],
         "same": float(share[LABELS.repeat(2) == LABELS[anchor % HALF]].sum()),
         "temperature": found["acts"],
         "curve": curve(found["acts"], angle, share != 0),
     }
-
-
-def rungs(angle: Tensor, anchor: int, flat: bool) -> Tensor:
-    """How far out each arrow on the anchor begins: the nearest point's on top, the farthest's in the middle."""
-    if not flat:
-        return torch.ones(len(angle), dtype=angle.dtype)
-    order = (angle * 1e6).round().argsort(stable=True)
-    rank = torch.zeros_like(order)
-    rank[order[order != anchor]] = torch.arange(1, len(order))
-    return 1 - RUNG * (rank.double() + 0.5)
 
 
 def curve(temperature: float, angle: Tensor, counted: Tensor) -> np.ndarray:
@@ -241,7 +247,8 @@ def data() -> dict:
         "roles": list(ROLES),
         "recipes": recipes(LABELS),
         "curve": CURVE.tolist(),
-        "sizes": {"longest": LONGEST, "faintest": FAINTEST, "rung": RUNG, "named": NAMED, "tip": TIP},
+        "more": MORE,
+        "sizes": {"longest": LONGEST, "faintest": FAINTEST, "rungs": RUNGS, "apart": APART, "named": NAMED, "tip": TIP},
     }
 
 
@@ -264,6 +271,7 @@ def microscope(
     Raises:
         ValueError: a scene, loss or temperature that the controls do not have.
     """
+    among("scene", scene, SCENES)
     return Explorer(
         name="microscope",
         title="Force microscope",

@@ -54,7 +54,7 @@ def spectrum(side: str, at: tuple[float, float, float, float]) -> Panel:
         ),
         title=f"{{{side}_top_name}} has {{{side}_top:.0%}} of the push",
         x=Axis("angle from {anchor_name} (degrees)", 0, 180, ticks=(0, 45, 90, 135, 180)),
-        y=Axis("share", -0.14, 1.06, ticks=(0, 0.5, 1), format=".0%"),
+        y=Axis("share", "$share_low", "$share_high", ticks=(0, 0.5, 1), format=".0%"),
     )
 
 
@@ -81,6 +81,7 @@ FIGURE = Scene(
 
 # ---------------------------------------------------------------- what is said
 
+MORE = " (more than all, because easy ones pull)"
 WHY = {
     "InfoNCE": "InfoNCE has the positive in its denominator, so the whole force of an anchor's own loss fades by 1 − p+: for "
     "{after.anchor_name} that is {after.rest:.1%}.",
@@ -92,13 +93,14 @@ WHY = {
     "MACL": "MACL is DCL at a temperature that rises with alignment: here {after.SIDE_temperature:.2g}, where the slider says "
     "{after.temperature:g}.",
     "HCL": "HCL weighs hard negatives by e^(cos/τ) once more, and differentiates the weights: an easy negative can get a "
-    "share below zero, that is, be pulled.",
+    "share below zero, that is, be pulled, and the hardest then more than all of the push.",
     "align + uniform": "Alignment is a spring between the two views and knows no negatives; uniformity pushes within a view, "
     "by a Gaussian that falls off as e^(cos/τ) does, so the shares within a view are a softmax.",
 }
 SEEN = {
     "a hard negative": "x, of the other class, lies nearer to a than its positive a′, and has {after.left_top:.0%} of the push "
-    "under {after.left}, {after.right_top:.0%} under {after.right}. Drag a′ onto a: which side fades?",
+    "under {after.left}{after.left_more}, {after.right_top:.0%} under {after.right}{after.right_more}. Drag a′ onto a: which "
+    "side fades?",
     "a false negative": "b is of a's class and nearer to a than a's positive. Losses without labels have it among the "
     "negatives; SupCon counts it as a positive.",
     "an easy positive": "a′ is next to a, nearer than anyone else. In a's own loss, InfoNCE's force is DCL's times 1 − p+ = "
@@ -106,7 +108,7 @@ SEEN = {
     "a hard positive": "a′ is far from a, and others lie between. 1 − p+ = {after.rest:.0%}, so InfoNCE's own force on a is "
     "nearly DCL's.",
     "a duplicate": "x, of the other class, lies exactly on a: no share of the push is larger, {after.left_top:.0%} "
-    "under {after.left}, and yet its force is zero, because it points along the radius.",
+    "under {after.left}{after.left_more}, and yet its force is zero, because it points along the radius.",
     "two classes": "Two classes, as training finds them. Of the push on a, its own class has {after.left_same:.0%} under "
     "{after.left} and {after.right_same:.0%} under {after.right}.",
     "random, on a sphere": "A sphere seen from in front: small faint points are behind, and a point that is dragged stays on "
@@ -115,29 +117,39 @@ SEEN = {
     "has {after.left_same:.0%} under {after.left} and {after.right_same:.0%} under {after.right}.",
 }
 TOPS = (
-    "{after.left}: {after.left_top_name} has {after.left_top:.0%} of the push on {after.anchor_name} (before "
-    "{before.left_top:.0%}). {after.right}: {after.right_top_name} has {after.right_top:.0%} (before {before.right_top:.0%})."
+    "{after.left}: {after.left_top_name} has {after.left_top:.0%} of the push on {after.anchor_name}{after.left_more} (before "
+    "{before.left_top:.0%}). {after.right}: {after.right_top_name} has {after.right_top:.0%}{after.right_more} (before "
+    "{before.right_top:.0%})."
 )
 FACTOR = (
-    "1 − p+ was {before.rest:.3g} and is {after.rest:.3g}. InfoNCE's own force on {after.anchor_name} is DCL's times this; the "
+    "1 − p+ was {before.rest:.2g} and is {after.rest:.2g}. InfoNCE's own force on {after.anchor_name} is DCL's times this; the "
     "shares of the push are the same."
 )
+# Who was moved, and what that did to the positive, where it became easier and where harder.
+MOVES = {
+    "its positive": ("The positive {after.mover_name} was moved, and is", "easier", "harder"),
+    "the anchor": ("The anchor {after.mover_name} was moved, and its positive is", "easier", "harder"),
+    "another": ("{after.mover_name}, a negative, was moved, and beside it the positive is", "easier", "harder"),
+}
 
 
 def against(left: str, right: str) -> list[Sentence]:
     """What a moved point means where InfoNCE stands beside DCL."""
-    both = {"left": left, "right": right}
-    return [
-        Sentence("The positive is easier than it was: " + FACTOR, changed="moved", when=both, falls="rest"),
-        Sentence("The positive is harder than it was: " + FACTOR, changed="moved", when=both, rises="rest"),
-    ]
+    found = []
+    for mover, (words, easier, harder) in MOVES.items():
+        when = {"left": left, "right": right, "mover": mover}
+        found.append(Sentence(f"{words} {easier} than before: {FACTOR}", changed="moved", when=when, falls="rest_told"))
+        found.append(Sentence(f"{words} {harder} than before: {FACTOR}", changed="moved", when=when, rises="rest_told"))
+    return found
 
 
+SHARE = "With {after.mover_name} moved, the largest share of the push under {after.left} is "
 SENTENCES = (
     *against("InfoNCE", "DCL"),
     *against("DCL", "InfoNCE"),
-    Sentence("The hardest negative has more of the push than before. " + TOPS, changed="moved", rises="left_top"),
-    Sentence("The hardest negative has less of the push than before. " + TOPS, changed="moved", falls="left_top"),
+    Sentence(SHARE + "larger than before. " + TOPS, changed="moved", rises="left_top_told"),
+    Sentence(SHARE + "smaller than before. " + TOPS, changed="moved", falls="left_top_told"),
+    Sentence(SHARE + "as before. " + TOPS, changed="moved"),
     Sentence("Colder: the push gathers on the nearest. " + TOPS, changed="temperature", falls="temperature", rises="left_top"),
     Sentence("Warmer: the push spreads over all. " + TOPS, changed="temperature", rises="temperature", falls="left_top"),
     Sentence(TOPS, changed="temperature"),
@@ -166,6 +178,7 @@ SENTENCES = (
     *(Sentence(words, when={"scene": name, "anchor": 0, "moved": None}) for name, words in SEEN.items()),
     Sentence(
         "Forces on {after.anchor_name}. {after.left}: sum {after.left_net:.2g}, {after.left_top_name} has {after.left_top:.0%} "
-        "of the push. {after.right}: sum {after.right_net:.2g}, {after.right_top_name} has {after.right_top:.0%}."
+        "of the push{after.left_more}. {after.right}: sum {after.right_net:.2g}, {after.right_top_name} has "
+        "{after.right_top:.0%}{after.right_more}."
     ),
 )

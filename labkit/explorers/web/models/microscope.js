@@ -71,7 +71,7 @@ models.microscope = (data) => {
   // How far out each arrow on the anchor begins: the nearest point's on top, the farthest's in the middle.
   function rungs(angle, anchor, flat) {
     const order = indices.filter((i) => i !== anchor).sort((a, b) => Math.round(1e6 * angle[a]) - Math.round(1e6 * angle[b]) || a - b);
-    return indices.map((i) => (flat ? 1 - sizes.rung * (i === anchor ? 0.5 : order.indexOf(i) + 1.5) : 1));
+    return indices.map((i) => (flat ? sizes.rungs[i === anchor ? 0 : order.indexOf(i) + 1] : 1));
   }
 
   // The softmax over the negatives that count, as a function of the angle.
@@ -88,15 +88,25 @@ models.microscope = (data) => {
     const arrow = [0, 1].map((k) => forces.map((f) => factor * f[k])), lengths = indices.map((i) => Math.hypot(arrow[0][i], arrow[1][i]));
     const beside = lengths.map((length) => sizes.tip / Math.max(length, sizes.named));
     const named = (k) => indices.map((i) => from[k][i] + arrow[k][i] * (flat ? -beside[i] : 1 + beside[i]));
+    const at = [named(0), named(1)], long = lengths.map((length) => length > sizes.named && !every);
+    const hidden = (i) => indices.some((j) =>
+      long[j] && lengths[j] > lengths[i] && Math.hypot(at[0][i] - at[0][j], at[1][i] - at[1][j]) < sizes.apart);
     return {
-      x: from[0], y: from[1], dx: arrow[0], dy: arrow[1], name_x: named(0), name_y: named(1),
-      told: names.map((name, i) => (lengths[i] > sizes.named && !every ? name : "")),
+      x: from[0], y: from[1], dx: arrow[0], dy: arrow[1], name_x: at[0], name_y: at[1],
+      told: names.map((name, i) => (long[i] && !hidden(i) ? name : "")),
       net_dx: every ? 0 : factor * net[0], net_dy: every ? 0 : factor * net[1],
       force: forces.map(norm), net: norm(net), longest: found.longest > 1e-9 ? found.longest : 0,
-      share, top: most, top_name: names[share.findIndex((r) => r > most - 1e-9)],
+      share, top: most, top_told: Number(said(most, ".2f")), more: most > 1.005 ? data.more : "", top_name: names[share.findIndex((r) => r > most - 1e-9)],
       same: share.reduce((total, r, j) => (labels[j] === labels[state.anchor] ? total + r : total), 0),
       temperature: found.acts, curve: curve(found.acts, s[state.anchor], share),
     };
+  }
+
+  // Which point the reader moved, and what it is to the anchor.
+  function mover({ moved, anchor }) {
+    if (!moved) return { mover: "", mover_name: "" };
+    const what = moved[0] === anchor ? "the anchor" : moved[0] === partner(anchor) ? "its positive" : "another";
+    return { mover: what, mover_name: names[moved[0]] };
   }
 
   function equator(flat) {
@@ -119,7 +129,10 @@ models.microscope = (data) => {
       tells: state.on === "every point" ? "force on" : "force from", equator: equator(flat),
       spine_x: [z[anchor][0] * ladder, 0 * ladder], spine_y: [z[anchor][1] * ladder, 0 * ladder],
     };
+    Object.assign(shown, mover(state), { rest_told: Number(said(shown.rest, ".2g")) });
     const found = { left: seen(recipes[state.left], state, z, s), right: seen(recipes[state.right], state, z, s) };
+    const every = [...found.left.share, ...found.right.share];
+    [shown.share_low, shown.share_high] = [Math.min(-0.14, Math.min(...every) - 0.04), Math.max(1.06, Math.max(...every) + 0.04)];
     const top = Math.max(found.left.longest, found.right.longest);
     for (const side of ["left", "right"]) {
       const made = drawn(state, z, s, angle, found[side], state.scale === "one scale" ? top : found[side].longest);
