@@ -360,8 +360,10 @@ def test_start_and_hidden_controls_are_the_instructors(name):
     control = explorer(name).controls[-1]
     made = explorer(name, hide=(control.name,))
     assert [c.name for c in made.controls if c.hidden] == [control.name]
-    with pytest.raises(ValueError, match="hide must name controls"):
-        explorer(name, hide=("nothing",))
+    assert explorer(name, hide=control.name).controls == made.controls
+    for wrong in (("nothing",), None):
+        with pytest.raises(ValueError, match="hide must name controls"):
+            explorer(name, hide=wrong)
 
 
 def test_the_widget_knows_its_state_and_takes_another():

@@ -494,3 +494,12 @@ def test_a_slice_of_the_grid_is_found_again(data, loss):
 def test_own_models_have_every_part_that_stored_ones_have(mine):
     own = mine.model.data["sets"]["yours"]
     assert own.keys() == stored().sets["circle"].plain().keys() and isinstance(stored().sets["circle"], Models)
+
+
+def test_a_code_made_on_other_embeddings_is_refused():
+    z = torch.randn(3, 20, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(20) % 4
+    mine, other = temperature(z[0], z[1], labels), temperature(z[0], z[2], labels)
+    assert mine.opened(mine.code()).start == mine.start
+    with pytest.raises(ValueError, match="options or data"):
+        other.opened(mine.code())

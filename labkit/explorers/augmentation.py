@@ -234,4 +234,4 @@ def augmentation(
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*hide)
+    ).hidden(hide)

@@ -238,4 +238,4 @@ def clinic(*, set: str = "exercise", patient: str = "", hide: tuple[str, ...] = 
     )
     if set == "graded":
         made = replace(made, title="Collapse clinic: the assignment").hidden("diagnosis")
-    return made.hidden(*hide)
+    return made.hidden(hide)

@@ -253,4 +253,4 @@ def displacement(
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*hide, *(["policy"] if len(policies) == 1 else []))
+    ).hidden(hide, ["policy"] if len(policies) == 1 else [])

@@ -10,7 +10,7 @@ import numpy as np
 
 from labkit import reader
 from labkit.explorers.clouds import UNIT, cloud, dots, named
-from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
+from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, digest
 from labkit.explorers.given import rows_and_classes, whole
 from labkit.figures import picture
 from labkit.figures.scene import Axis, Panel, Scene, rects, rule, text
@@ -278,4 +278,5 @@ def maps(
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*(("data",) if z is not None else ()), *hide)
+        mine="" if z is None else digest(own, classes),
+    ).hidden(("data",) if z is not None else (), hide)

@@ -291,4 +291,4 @@ def microscope(
         sentences=SENTENCES,
         alt=ALT,
         model=Model("microscope", data()),
-    ).hidden(*hide)
+    ).hidden(hide)

@@ -284,4 +284,4 @@ def precision(
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*hide)
+    ).hidden(hide)

@@ -131,4 +131,4 @@ def same_name(*, name: str = "SupCon", hide: tuple[str, ...] = ()) -> Explorer[S
         scene=Scene((TITLE, NUMBERS, REASONS), height=HEIGHT),
         sentences=SENTENCES,
         alt=ALT,
-    ).hidden(*hide)
+    ).hidden(hide)

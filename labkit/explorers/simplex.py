@@ -291,4 +291,4 @@ def simplex(
         sentences=SENTENCES,
         alt=ALT,
         model=Model("simplex", told()),
-    ).hidden(*hide)
+    ).hidden(hide)

@@ -5,7 +5,7 @@
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from labkit import metrics
 from labkit.contrast import unit
-from labkit.explorers.core import Control, Explorer, Model, State, nearest
+from labkit.explorers.core import Control, Explorer, Model, State, digest, nearest
 from labkit.explorers.temperature_scene import ALT, OWN_ALT, SENTENCES, own_scene, scene
 from labkit.explorers.weighing import BOUNDS, METERS, NOTHING, WEIGHED, Grid, Models
 from labkit.recipes import pushes
@@ -187,7 +187,8 @@ def temperature(
     if z1 is not None and z2 is not None and labels is not None:
         models = yours(plain(z1), plain(z2), plain(labels), seed=seed)
         start = Temperature("yours", loss, mode, at, at)
-        return explorer(Grid({"yours": models}, LOSSES, TEMPERATURES), start, own=True).hidden(*hide)
+        made = explorer(Grid({"yours": models}, LOSSES, TEMPERATURES), start, own=True)
+        return replace(made, mine=digest(models.z, models.labels)).hidden(hide)
     if not (z1 is z2 is labels is None):
         raise ValueError("z1, z2 and labels belong together: give all three, or none for the models that ship")
-    return explorer(stored(), Temperature(data, loss, mode, at, before), own=False).hidden(*hide)
+    return explorer(stored(), Temperature(data, loss, mode, at, before), own=False).hidden(hide)

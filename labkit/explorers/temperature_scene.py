@@ -237,8 +237,13 @@ SENTENCES = (
         falls="apart",
     ),
     *(
-        Sentence(f"{TRAINED}: {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.", changed="temperature", **moved)
-        for moved in ({"rises": "closer"}, {"falls": "closer"}, {"rises": "apart"}, {"falls": "apart"})
+        Sentence(
+            f"{TRAINED}: {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.",
+            changed="temperature",
+            rises=up,
+            falls=down,
+        )
+        for up, down in (("closer", ""), ("", "closer"), ("apart", ""), ("", "apart"))
     ),
     Sentence(
         f"{TRAINED}: its classes hardly move, {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.",

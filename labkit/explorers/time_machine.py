@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.explorers.clouds import UNIT, cloud, dots, named
-from labkit.explorers.core import Control, Explorer, Sentence, Shown, State
+from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, digest
 from labkit.explorers.given import whole
 from labkit.figures.scene import Axis, Mark, Panel, Scene, line, points, rule
 from labkit.recipes.time_machine import METERS, Film, checked, film, films
@@ -273,4 +273,5 @@ def time_machine(
         scene=scene(reels.values(), steps, pair),
         sentences=PAIR if pair else ALONE,
         alt=ALT,
-    ).hidden(*(("run", "other") if own else ()), *hide)
+        mine=digest(*(each.plane for each in reels.values())) if own else "",
+    ).hidden(("run", "other") if own else (), hide)

@@ -152,7 +152,7 @@ function labelled(panel, g, shown, look) {
   const over = ends.length ? Math.max(0, ends[ends.length - 1].y - g.box.bottom - 8) : 0;
   for (let k = ends.length - 1, limit = Infinity; over && k >= 0; k--) limit = (ends[k].y = Math.min(ends[k].y - over, limit)) - 14;
   const at = (f) => `x="${px(f.x)}" y="${px(f.y + 4)}" font-size="${TICK}" text-anchor="${f.anchor}" fill="${f.color}"`;
-  return found.map((f) => `<text ${at(f)}>${escaped(f.words)}</text>`).join("");
+  return found.map((f) => `<text ${at(f)}${f.end ? "" : HALO}>${escaped(f.words)}</text>`).join("");
 }
 
 function labelOf(mark, g, shown, look) {
