@@ -39,6 +39,8 @@ from labkit.lessons import scaled, seed, seeds
 from labkit.recipes import dimensional_collapse as recipe
 from labkit.recipes.time_machine import film, films
 
+torch.set_num_threads(1)  # the models here are small: two threads would mostly wait for each other
+
 # %% [markdown] tags=["notes"]
 # **Fifteen minutes in a lecture.** Show *Blind* (4 min), *Noise kills directions* (5 min), *Scale first* (4 min).
 #
