@@ -350,7 +350,7 @@ def test_the_page_is_light():
     ("options", "words"),
     [
         ({"set": "homework"}, "set must be one of exercise, graded"),
-        ({"patient": "Z"}, "patient must be one of A, B"),
+        ({"patient": "Z"}, "patient must be one of 'A', 'B'"),
         ({"hide": ("x",)}, "hide"),
     ],
 )

@@ -333,7 +333,7 @@ def test_names_of_arrows_do_not_lie_on_each_other():
 def test_what_may_be_chosen_is_checked():
     with pytest.raises(ValueError, match=r"scene must be one of 'a hard negative', .*'random, on a sphere', .*; got 'torus'"):
         microscope(scene="torus")
-    with pytest.raises(ValueError, match="left must be one of InfoNCE, DCL"):
+    with pytest.raises(ValueError, match="left must be one of 'InfoNCE', 'DCL'"):
         microscope(left="triplet")
     hidden = microscope(hide=("seed",))
     assert [c.name for c in hidden.controls if c.hidden] == ["seed"]

@@ -164,7 +164,7 @@ def test_a_change_is_named(explorer):
 
 
 def test_a_start_that_does_not_exist():
-    with pytest.raises(ValueError, match="dtype must be one of float16, bfloat16"):
+    with pytest.raises(ValueError, match="dtype must be one of 'float16', 'bfloat16'"):
         explorers.precision(dtype="int8")
     with pytest.raises(ValueError, match="temperature must be a number from"):
         explorers.precision(temperature=0)

@@ -80,6 +80,6 @@ def test_what_is_said_holds():
 
 
 def test_a_name_that_nobody_looked_at():
-    with pytest.raises(ValueError, match="name must be one of NT-Xent"):
+    with pytest.raises(ValueError, match="name must be one of 'NT-Xent'"):
         explorers.same_name(name="triplet")
     assert explorers.same_name(name="IPO").start == SameName("IPO")

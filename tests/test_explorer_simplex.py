@@ -427,6 +427,6 @@ def test_moving_a_point_puts_the_start_there():
 
 
 def test_start_values_are_checked():
-    with pytest.raises(ValueError, match="loss must be one of DPO, IPO, KTO, SimPO, DPOP, RPO; got 'PPO'"):
+    with pytest.raises(ValueError, match="loss must be one of 'DPO', 'IPO', 'KTO', 'SimPO', 'DPOP', 'RPO'; got 'PPO'"):
         explorers.simplex(loss="PPO")
     assert [c.name for c in explorers.simplex(hide=("beta",)).controls if c.hidden] == ["beta"]

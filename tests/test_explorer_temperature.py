@@ -397,11 +397,11 @@ def test_bad_arguments_are_named():
     z1, z2, labels = embeddings(12, 4, 3)
     with pytest.raises(ValueError, match="z1, z2 and labels belong together"):
         temperature(z1)
-    with pytest.raises(ValueError, match="mode must be one of re-train, re-weigh; got 'train'"):
+    with pytest.raises(ValueError, match="mode must be one of 're-train', 're-weigh'; got 'train'"):
         temperature(mode="train")
-    with pytest.raises(ValueError, match="data must be one of circle, digits; got 'fashion'"):
+    with pytest.raises(ValueError, match="data must be one of 'circle', 'digits'; got 'fashion'"):
         temperature(data="fashion")
-    with pytest.raises(ValueError, match="loss must be one of nt_xent, dcl, dhel, sup_con; got 'macl'"):
+    with pytest.raises(ValueError, match="loss must be one of 'nt_xent', 'dcl', 'dhel', 'sup_con'; got 'macl'"):
         temperature(loss="macl")
     with pytest.raises(ValueError, match=r"temperature must be a number from 0\.02 to 2"):
         temperature(temperature=0)
@@ -411,7 +411,7 @@ def test_bad_arguments_are_named():
         temperature(z1, z2, labels, mode="re-train")
     with pytest.raises(ValueError, match="trained is of the models that ship"):
         temperature(z1, z2, labels, trained=0.1)
-    with pytest.raises(ValueError, match="mode must be one of re-weigh; got 'train'"):
+    with pytest.raises(ValueError, match="mode must be one of 're-weigh'; got 'train'"):
         temperature(z1, z2, labels, mode="train")
     with pytest.raises(ValueError, match="temperature must be a number"):
         temperature(temperature=True)

@@ -62,7 +62,7 @@ class Explorer(Generic[S]):
         for control in self.controls:
             value = getattr(self.start, control.name)
             if value not in control.options:
-                choices = ", ".join(said(option) for option in control.options)
+                choices = ", ".join(repr(o) if isinstance(o, str) else said(o) for o in control.options)
                 raise ValueError(f"{control.name} must be one of {choices}; got {value!r}")
 
     # ------------------------------------------------------------------ states

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from labkit.explorers import cases
-from labkit.explorers.asked import among
 from labkit.explorers.cases import Case
 from labkit.explorers.core import Control, Explorer, Shown, State
 from labkit.explorers.displacement_scene import ALT, MEANINGS, NAMED, ROWS, SCENE, SENTENCES, compressed
@@ -241,7 +240,6 @@ def displacement(
         Control("frame", "how far into the run", tuple(range(frames)), kind="player", words=tuple(progress)),
         Control("color", "colour by", COLORS, kind="toggle", words=("change of log-probability", "contribution to the margin")),
     )
-    among("policy", policies[0] if policy is None else policy, policies)
     if isinstance(pair, bool) or not isinstance(pair, int) or not 1 <= pair <= pairs:
         raise ValueError(f"pair must be a whole number from 1 to {pairs}, got {pair!r}")
     return Explorer(

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from labkit.contrast import unit
-from labkit.explorers.asked import among
 from labkit.explorers.core import Control, Explorer, Model, Moved, Shown, State
 from labkit.explorers.forces import ALPHA, LOSSES, forces, push_shares, recipes
 from labkit.explorers.ladder import APART, NAMED, RUNGS, TIP, hidden, rungs
@@ -271,7 +270,6 @@ def microscope(
     Raises:
         ValueError: a scene, loss or temperature that the controls do not have.
     """
-    among("scene", scene, SCENES)
     return Explorer(
         name="microscope",
         title="Force microscope",

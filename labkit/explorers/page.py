@@ -70,7 +70,7 @@ def table(explorer: "Explorer") -> dict[str, Any]:
                 column["values"].append(made)
             column["places"].append(column["known"][key])
         rows.append([c.options.index(getattr(state, c.name)) for c in explorer.controls])
-    columns = {n: {"values": c["values"], "places": packed(np.array(c["places"]), "u2")} for n, c in names.items()}
+    columns = {n: {"values": c["values"], "places": sent(np.array(c["places"], np.int32))} for n, c in names.items()}
     return {"rows": sent(np.array(rows, np.int32)), "columns": columns}
 
 

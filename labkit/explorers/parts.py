@@ -4,6 +4,7 @@ import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -99,11 +100,11 @@ def nearest(options: Sequence[float], value: float, name: str = "value") -> floa
         ValueError: not a number, or beyond the first and last option.
     """
     low, high = min(options), max(options)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     if low > 0:
-        return min(options, key=lambda option: abs(np.log(option / value)))
-    return min(options, key=lambda option: abs(option - value))
+        return min(options, key=lambda option: abs(np.log(option / float(value))))
+    return min(options, key=lambda option: abs(option - float(value)))
 
 
 def digest(*arrays: Any) -> str:

@@ -6,7 +6,6 @@
 
 import functools
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 import torch
@@ -138,12 +137,6 @@ def asked(mode: str | None, trained: float | None, *, own: bool) -> str:
     return mode
 
 
-def nearest_to(value: float, name: str) -> float:
-    """The temperature that there is nearest to any real number, numpy's among them."""
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return nearest(TEMPERATURES, float(value) if real else value, name)
-
-
 def plain(tensor: Tensor) -> Tensor:
     """Without a gradient, on the processor; what is no tensor is left to the checks."""
     return tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor
@@ -180,10 +173,10 @@ def temperature(
         ValueError, TypeError: an unknown data set, loss, mode or control; a temperature out of range; `trained` in re-train
             mode; only some of `z1, z2, labels`, or shapes that do not go together.
     """
-    at = nearest_to(temperature, "temperature")
+    at = nearest(TEMPERATURES, temperature, "temperature")
     own = z1 is not None and z2 is not None and labels is not None
     mode = asked(mode, trained, own=own)
-    before = at if trained is None else nearest_to(trained, "trained")
+    before = at if trained is None else nearest(TEMPERATURES, trained, "trained")
     if z1 is not None and z2 is not None and labels is not None:
         models = yours(plain(z1), plain(z2), plain(labels), seed=seed)
         start = Temperature("yours", loss, mode, at, at)
