@@ -39,9 +39,9 @@ class EditedNotebook(Exception):
 
 
 def scripts(folder: Path | None = None) -> list[Path]:
-    """The sources of all lessons and assignments, in order."""
+    """The sources of all lessons, then of all assignments (`assignments/NAME/NAME.py`), in order."""
     root = folder or notebooks()
-    return sorted(p for p in root.rglob("*.py") if ".ipynb_checkpoints" not in p.parts)
+    return sorted(root.glob("*.py")) + sorted(p for p in root.glob("assignments/*/*.py") if p.stem == p.parent.name)
 
 
 def pair(script: Path) -> Path:
