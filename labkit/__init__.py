@@ -30,7 +30,7 @@ HOME = {
     "DisplacementCallback": "diagnose",
     "doctor": "doctor",
 }
-ROOMS = {"data", "explorers", "figures", "lessons", "losses", "metrics", "models", "preferences", "training"}
+ROOMS = {"data", "explorers", "figures", "grading", "lessons", "losses", "metrics", "models", "preferences", "training"}
 __all__ = [*HOME]
 
 

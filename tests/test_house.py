@@ -23,9 +23,9 @@ FLOORS = [
     {"recipes"},
     {"figures"},
     {"reader"},
-    {"explorers", "lessons", "selfcheck"},
+    {"explorers", "grading", "lessons", "selfcheck"},
     {"doctor", "pairs"},
-    {"apps", "tour"},
+    {"apps", "course", "tour"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
