@@ -31,7 +31,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(PY)
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "labkit: installing what the tests need"
-	@$(PIP) -q -e '.[lm,dev]'
+	@$(PIP) -q -e '.[lm,course,dev]'
 	@touch $@
 
 $(VENV)/.apps: $(VENV)/.base
