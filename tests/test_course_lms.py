@@ -32,7 +32,8 @@ MOODLE = (
     'Participant 12345,Jane Doe,jane@x.edu,Submitted,,16.00,Yes,"Thursday, 1 October 2026, 9:30 AM",-,\n'
     "Participant 99,Zoé Ó,zoe@x.edu,No submission,-,16.00,Yes,-,-,\n"
 )
-BLACKBOARD = '"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"a1_infonce [Total Pts: 16 Score] |660463"\n"Doe"\t"Jane"\t"jdoe"\t"1"\t""\n'
+BLACKBOARD = '"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"a1_infonce [Total Pts: 16 Score] |660463"\n'
+BLACKBOARD += '"Doe"\t"Jane"\t"jdoe"\t"1"\t""\n'
 
 
 def test_canvas_there_and_back(tmp_path):
