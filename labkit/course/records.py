@@ -30,7 +30,7 @@ class Answer:
     Attributes:
         cell: its grade id, such as "check_a1_nt_xent".
         exercise: such as "a1.nt_xent"; empty for what people grade (an essay) and for an instructor's own test.
-        earned: points; None while a person has not graded it.
+        earned: by the machine; None where a person has to grade it.
         points: the most it can earn.
         source: the student's cell that answers it.
         changed: whether the student changed that cell at all.
@@ -40,6 +40,7 @@ class Answer:
         timeouts: calls that ran out of time.
         kills: calls or cells that ended the process: by memory, a crash, an exit.
         seconds: spent in the student's code for this answer.
+        by_hand: whether people grade it; it then counts neither among what the machine gave nor what it could give.
     """
 
     cell: str
@@ -54,6 +55,7 @@ class Answer:
     timeouts: int = 0
     kills: int = 0
     seconds: float = 0.0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,12 @@ class Record:
     @property
     def earned(self) -> float:
         """By the machine; what people grade is in the gradebook."""
-        return sum(answer.earned or 0.0 for answer in self.answers)
+        return sum(answer.earned or 0.0 for answer in self.answers if not answer.by_hand)
 
     @property
     def points(self) -> float:
         """The most that the machine can give."""
-        return sum(answer.points for answer in self.answers if answer.exercise or answer.earned is not None)
+        return sum(answer.points for answer in self.answers if not answer.by_hand)
 
     @property
     def timeouts(self) -> int:
