@@ -1,0 +1,215 @@
+"""A box for one student's notebook: cells go in, answers come out, and nothing else does.
+
+The parent's side. It sends cells and inputs and reads plain data (`codec`); what is right is decided elsewhere, and what is
+expected never enters the box. A student's process that hangs, crashes or grows is ended, told of in words, and begun afresh
+without the cell that did it.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from labkit.course import isolation as walls
+from labkit.course import launch
+from labkit.grading.asking import Outcome
+from labkit.grading.exercise import Case
+
+KINDS = ("", "missing", "raised", "timeout", "killed", "unreadable")
+RESTARTS = 12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one notebook may use.
+
+    Attributes:
+        cell_seconds: for one cell.
+        call_seconds: for one call of an answer, unless `ask` says otherwise.
+        total_seconds: for everything, restarts included.
+        memory_mb: of data.
+        output_kb: of what a cell prints; the rest is dropped.
+        file_mb: of all files together.
+        processes: threads; other processes cannot be started where the system lets us see to that.
+    """
+
+    cell_seconds: float = 60
+    call_seconds: float = 10
+    total_seconds: float = 300
+    memory_mb: int = 4096
+    output_kb: int = 256
+    file_mb: int = 64
+    processes: int = 64
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What came of a cell: its error in the student's words, what it printed, and whether its process died of it."""
+
+    error: str = ""
+    output: str = ""
+    seconds: float = 0.0
+    died: str = ""
+
+
+class Died(Exception):
+    """The student's process is no more, or no longer of use."""
+
+    def __init__(self, kind: str, why: str):
+        super().__init__(why)
+        self.kind = kind
+
+
+class Sandbox:
+    """One student's notebook, shut away.
+
+    Args:
+        limits: how much it may use.
+        variant: of the assignment; what `given` gives in there.
+        folder: of the submission; its files, notebooks excepted, are copied into the box.
+        isolation: "bubblewrap", "landlock" or "none"; default: what `LABKIT_ISOLATION` says, or else the best there is.
+
+    Raises:
+        ValueError, RuntimeError: no such isolation; or it does not work here.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, variant: str = "practice", folder: Path | None = None, isolation: str | None = None
+    ):
+        self.limits, self.variant, self.folder = limits or Limits(), variant, folder
+        self.isolation = walls.chosen(isolation)
+        self.left = self.limits.total_seconds
+        self.begun: launch.Begun | None = None
+        self.starts = 0
+        self.cells: list[str] = []  # those that did not end the process
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the student's process; a box can be used again, and begins afresh."""
+        if self.begun is not None:
+            begun, self.begun = self.begun, None
+            begun.end()
+
+    def run(self, source: str) -> CellOutcome:
+        """Run one cell of the notebook; the next one runs whatever became of it."""
+        try:
+            told = self.told({"do": "run", "source": source}, self.limits.cell_seconds)
+            outcome = CellOutcome(words(told, "error"), words(told, "output"), number(told, "seconds"))
+        except Died as death:
+            return CellOutcome(error=str(death), died=str(death))
+        self.cells.append(source)
+        return outcome
+
+    def ask(self, name: str, case: Case, seconds: float | None = None) -> Outcome:
+        """Call what the notebook calls `name` with the inputs of the case; or fetch its value, if there are none."""
+        try:
+            question = {"do": "ask", "name": name, "inputs": case.inputs, "grads": tuple(case.grads)}
+            return outcome(self.told(question, seconds or self.limits.call_seconds))
+        except Died as death:
+            return Outcome(error=str(death), kind=death.kind)  # type: ignore[arg-type]
+
+    def told(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a message into the box, which is begun if it has to be, and read the answer.
+
+        Raises:
+            Died: there is no answer.
+        """
+        if self.begun is None:
+            self.start()
+        return self.exchanged(message, seconds)
+
+    def start(self) -> None:
+        """A new process, with the files, and with the cells that went well."""
+        if self.starts > RESTARTS:
+            raise Died("killed", f"not tried any more: the notebook ended its process {self.starts} times")
+        self.starts += 1
+        asked = {"isolation": self.isolation, "variant": self.variant, "limits": asdict(self.limits)}
+        self.begun = launch.begin(self.isolation, asked)
+        self.exchanged(None, launch.READY)
+        for name, data in files(self.folder, self.limits.file_mb << 20):
+            self.exchanged({"do": "file", "name": name, "data": data}, self.limits.cell_seconds)
+        for cell in self.cells:
+            self.exchanged({"do": "run", "source": cell}, self.limits.cell_seconds)
+
+    def exchanged(self, message: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
+        """One message, one answer, within the time that is left."""
+        assert self.begun is not None
+        if self.left <= 0:
+            raise Died("timeout", f"the notebook has used up its {self.limits.total_seconds:g} seconds")
+        began = time.monotonic()
+        until = began + min(seconds, self.left)
+        try:
+            if message is not None:
+                self.begun.wire.send(message, until)
+            answer = self.begun.wire.receive(until)
+            if not isinstance(answer, dict):
+                raise ValueError("not an answer")
+            return answer
+        except TimeoutError:
+            self.close()
+            raise Died("timeout", f"it ran longer than {min(seconds, self.left):.3g} s") from None
+        except (EOFError, OSError):
+            begun, self.begun = self.begun, None
+            raise Died("killed", self.cause(begun.end())) from None
+        except ValueError as error:
+            self.close()
+            raise Died("unreadable", f"what came back is not an answer: {error}") from None
+        finally:
+            self.left -= time.monotonic() - began
+
+    def cause(self, told: dict[str, Any]) -> str:
+        """How a process ended, in words."""
+        status, why = told.get("status"), told.get("why")
+        most = {
+            "memory": f"it took more than {self.limits.memory_mb} MB of memory",
+            "processes": f"it started more than {self.limits.processes} threads",
+            "files": f"it wrote more files than {self.limits.file_mb} MB, or too many",
+        }
+        if why in most:
+            return most[why]
+        if isinstance(status, int) and status < 0:
+            return f"it crashed Python ({launch.SIGNALS.get(-status, f'signal {-status}')})"
+        return f"it ended its own process (status {status})" if status is not None else "its process ended"
+
+
+def outcome(told: dict[str, Any]) -> Outcome:
+    """What the box says, as far as it is what a box can say."""
+    grads, kind = told.get("grads", {}), told.get("kind")
+    if not (isinstance(grads, dict) and all(type(k) is str and isinstance(v, Tensor) for k, v in grads.items())):
+        raise Died("unreadable", "what came back is not an answer")
+    if type(kind) is not str or kind not in KINDS or (kind == "") != (words(told, "error") == ""):
+        raise Died("unreadable", "what came back is not an answer")
+    return Outcome(told.get("value"), grads, words(told, "error"), kind)  # type: ignore[arg-type]
+
+
+def words(told: dict[str, Any], name: str) -> str:
+    found = told.get(name, "")
+    return found if isinstance(found, str) else ""
+
+
+def number(told: dict[str, Any], name: str) -> float:
+    found = told.get(name, 0.0)
+    return found if isinstance(found, float) else 0.0
+
+
+def files(folder: Path | None, most: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The plain files below a folder, notebooks and hidden ones excepted, while they are not too large together."""
+    if folder is None:
+        return
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix == ".ipynb" or path.is_symlink() or not path.is_file() or any(p.startswith(".") for p in name.parts):
+            continue
+        most -= path.stat().st_size
+        if most < 0:
+            return
+        yield name.as_posix(), np.fromfile(path, dtype=np.uint8)
