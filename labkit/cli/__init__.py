@@ -7,6 +7,7 @@ from typing import Any
 
 import labkit
 from labkit.cli.commands import catalog, data, doctor, dpo_doctor, pair, results, tour, train
+from labkit.cli.grade import grade, grade_parser
 from labkit.cli.servers import apps, lab
 
 EPILOG = "Each command explains itself: python -m labkit tour --help"
@@ -75,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--check", action="store_true", help="only say where they differ")
     sub.add_argument("--keep", nargs="+", default=[], metavar="NN", help="take the notebook's cells into the script")
     sub.add_argument("--overwrite", nargs="+", default=[], metavar="NN", help="drop what was edited in the notebook")
+
+    grade_parser(command("grade", grade, "a course: hand out, collect, grade, give feedback (needs nbgrader)"))
 
     train_parser(command("train", train, "train one model, or find it where it was trained before"))
     return top
