@@ -1,4 +1,4 @@
-"""Submissions that share what is unusual, found on this machine, to be looked at side by side. A reason to look, never a verdict.
+"""Submissions that share what is unusual, found on this machine and shown side by side: a reason to look, never a verdict.
 
 A short exercise has few ways to be right, and a class that sits together talks. So what counts is not how much two answers have
 in common but how much of that hardly anybody else has: names, comments and layout are put aside, what the release gives and
