@@ -88,7 +88,7 @@ class Roster:
         >>> Roster("canvas", ()).id({"ID": "7", "SIS Login ID": "jane/doe"})
         'jane_doe'
         """
-        return re.sub(r"[^\w.@+-]+", "_", self.names(row)[0]).strip("._-+@")[:80]
+        return re.sub(r"[^\w.@-]+", "_", self.names(row)[0]).strip("._-@")[:80]
 
     @cached_property
     def by_name(self) -> dict[str, dict[str, str]]:

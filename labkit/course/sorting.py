@@ -85,4 +85,4 @@ def slug(who: Sender) -> str:
     ('Zoé_Ó_Doe_123', 'doejane_12345')
     """
     name = f"{who.names[-1]}_{who.names[0]}" if who.system in ("canvas", "moodle") and len(who.names) > 1 else who.names[0]
-    return re.sub(r"[^\w.@+-]+", "_", name).strip("._-+@")[:80] or "nameless"
+    return re.sub(r"[^\w.@-]+", "_", name).strip("._-@")[:80] or "nameless"
