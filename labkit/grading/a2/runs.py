@@ -1,0 +1,59 @@
+"""Held-back runs: really trained at five temperatures each, on two data sets that want opposite ones, at seeds of their own."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labkit import results
+from labkit.contrast import unit
+from labkit.grading.draw import Draw, givens
+
+KINDS = ("digits", "nested")
+SHOTS = 12  # draws of one labelled point of each class
+
+Run = dict[str, Any]
+
+
+def shots(draw: Draw, labels: Tensor, count: int = SHOTS) -> Tensor:
+    """For each draw one row of every class, as `(count, classes)`."""
+    rows = [(labels == c).nonzero().squeeze(1) for c in labels.unique()]
+    return torch.stack([torch.stack([mine[draw.integer(0, len(mine) - 1)] for mine in rows]) for _ in range(count)])
+
+
+def held_back(draw: Draw, kind: str, seeds: int = 3) -> list[Run]:
+    """Some of the stored seeds, all temperatures, in an order of their own; and which points are labelled."""
+    stored = results.load("course_temperature")
+    labels = torch.from_numpy(stored[f"{kind}_labels"].astype("int64"))
+    labelled = shots(draw, labels)
+    chosen = sorted(draw.permutation(len(stored["seeds"]))[:seeds])
+    runs = [
+        {
+            "temperature": float(temperature),
+            "seed": int(stored["seeds"][s]),
+            "loss": round(float(stored[f"{kind}_loss"][t, s]), 4),
+            "z": unit(torch.tensor(stored[f"{kind}_z"][t, s], dtype=torch.float64)),
+            "labels": labels,
+            "labelled": labelled,
+        }
+        for t, temperature in enumerate(stored["temperatures"])
+        for s in chosen
+    ]
+    return [runs[k] for k in draw.permutation(len(runs))]
+
+
+def few_label_accuracy(z: Tensor, labels: Tensor, labelled: Tensor) -> float:
+    """How many of the other points lie nearest to the labelled point of their own class; the mean over draws."""
+    z, found = unit(z), []
+    for rows in labelled:
+        others = torch.ones(len(z), dtype=torch.bool)
+        others[rows] = False
+        nearest = (z[others] @ z[rows].T).argmax(1)
+        found.append((labels[rows][nearest] == labels[others]).double().mean())
+    return float(torch.stack(found).mean())
+
+
+@givens("a2")
+def data(draw: Draw) -> dict[str, Any]:
+    z1, z2 = draw.rows(6, 3, torch.float64), draw.rows(6, 3, torch.float64)
+    return {"z1": z1, "z2": z1 + 0.7 * z2, **{kind: held_back(draw, kind) for kind in KINDS}}
