@@ -14,7 +14,20 @@ from labkit.grading.exercise import EXERCISES, Case, Exercise, Mistake, find
 from labkit.grading.judge import judge
 from labkit.grading.report import Report
 
-__all__ = ["EXERCISES", "REPORTS", "Case", "Exercise", "Mistake", "Report", "check", "find", "given", "judge", "reference"]
+__all__ = [
+    "EXERCISES",
+    "REPORTS",
+    "Case",
+    "Exercise",
+    "Mistake",
+    "Report",
+    "check",
+    "example",
+    "find",
+    "given",
+    "judge",
+    "reference",
+]
 
 REPORTS: list[Report] = []  # every check of this process, in order
 
@@ -39,6 +52,25 @@ def check(name: str, answer: Any, *, seed: int | str = 0, variant: str | None = 
     report = judge(exercise, lambda case: ask(answer, case), seed=seed, variant=chosen, graded=False)
     REPORTS.append(report)
     return report
+
+
+def example(name: str, part: str = "", *, seed: int | str = 0, variant: str | None = None) -> dict[str, Any]:
+    """The first input that `check` tries, to work through by hand: arguments by name.
+
+    Args:
+        name: of the exercise, such as "a1.nt_xent".
+        part: of the exercise; default: the first.
+        seed, variant: as in `check`.
+
+    Raises:
+        ValueError: there is no such exercise, or no such part.
+    """
+    exercise = find(name)
+    cases = exercise.cases(seed, variant or draw.current.get(exercise.assignment, draw.PRACTICE))
+    for case in cases:
+        if part in ("", case.part):
+            return case.inputs
+    raise ValueError(f"part must be one of {', '.join(exercise.parts)}; got {part!r}")
 
 
 def reference(name: str) -> Callable[..., Any]:

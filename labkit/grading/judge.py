@@ -7,11 +7,15 @@ from itertools import combinations
 from typing import Any
 
 from labkit.grading.asking import Asker, Outcome, answer
-from labkit.grading.compare import difference, finite
+from labkit.grading.compare import difference, finite, shown
 from labkit.grading.draw import PRACTICE
 from labkit.grading.exercise import Case, Exercise, Mistake
 from labkit.grading.report import Part, Report
 
+UNKNOWN = (
+    "None of the mistakes known here fits. Take a small input and work it out by hand: "
+    'grading.example("{exercise}") gives you the first one that is tried.'
+)
 PATIENCE = 2  # calls that may run out of time or die before the rest is not asked any more
 
 
@@ -48,7 +52,11 @@ def judge(exercise: Exercise, asker: Asker, *, seed: int | str, variant: str = P
     )
     wrong = any(each.why for each in seen)
     mistakes = recognised(exercise, seen, tried, str(seed), variant) if wrong else ()
-    return Report(exercise.name, exercise.asks, parts, tuple(mistakes))
+    errors = {each.got.error for each in seen}
+    note = errors.pop() if len(errors) == 1 else ""  # every call went wrong in the same way: that is said once
+    if wrong and not mistakes and not note:
+        note = UNKNOWN.format(exercise=exercise.name)
+    return Report(exercise.name, exercise.asks, parts, tuple(mistakes), note)
 
 
 @functools.lru_cache(256)
@@ -86,8 +94,7 @@ def told(got: Outcome, right: Outcome, case: Case) -> str:
     if got.error:
         return got.error
     if case.accepts is not None:
-        verdict = case.accepts(got.value)
-        return "" if verdict is True else verdict if isinstance(verdict, str) else "this is not right"
+        return refused(case.accepts, got.value)
     if why := difference(got.value, right.value, case.tolerance):
         return why
     for name, gradient in right.grads.items():
@@ -95,6 +102,15 @@ def told(got: Outcome, right: Outcome, case: Case) -> str:
             still = name in got.grads and not bool(got.grads[name].any())
             return f"no gradient reaches {name}" if still else f"the gradient of {name}: {why}"
     return ""
+
+
+def refused(accepts: Callable[[Any], bool | str], value: Any) -> str:
+    """Why an answer is not among the right ones; whatever it is, the judge goes on."""
+    try:
+        verdict = accepts(value)
+    except Exception:
+        return f"got {shown(value)}, which is not the kind of answer that is asked for"
+    return "" if verdict is True else verdict if isinstance(verdict, str) else "this is not right"
 
 
 def part(name: str, points: float, seen: list[Seen]) -> Part:

@@ -34,6 +34,7 @@ class Report:
     asks: str
     parts: tuple[Part, ...]
     mistakes: tuple[Mistake, ...] = ()
+    note: str = ""
 
     @property
     def points(self) -> float:
@@ -55,11 +56,15 @@ class Report:
         return f"{self.earned:g}"
 
     def __str__(self) -> str:
-        lines = [f"{self.exercise}: {self.earned:g} of {self.points:g} points"]
+        lines = [f"{self.exercise}: {self.earned:g} of {self.points:g} points", *([f"  {self.note}"] if self.note else [])]
         for part in self.parts:
-            lines.append(f"  {mark(part)} {part.name} ({part.points:g})" + "".join(f"\n      {why}" for why in part.why[:2]))
+            lines.append(f"  {mark(part)} {part.name} ({part.points:g})" + "".join(f"\n      {why}" for why in self.whys(part)))
         lines += [f"  -> {mistake.says}\n     {mistake.hints[0]}" for mistake in self.mistakes]
         return "\n".join(lines)
+
+    def whys(self, part: Part) -> tuple[str, ...]:
+        """Why a part was lost, in two inputs; nothing where the note has said it already."""
+        return tuple(why for why in part.why if not (self.note and why.startswith(self.note)))[:2]
 
     def record(self) -> dict[str, Any]:
         """As JSON: what was earned, and the names of the mistakes."""
@@ -69,6 +74,7 @@ class Report:
             "points": self.points,
             "parts": [asdict(part) for part in self.parts],
             "mistakes": [mistake.name for mistake in self.mistakes],
+            "note": self.note,
         }
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -77,11 +83,12 @@ class Report:
     def html(self) -> str:
         """For the notebook and for the feedback page; opens and closes without a script."""
         color = GOOD if self.passed else BAD
-        rows = "".join(row(part) for part in self.parts)
+        rows = "".join(row(part, self.whys(part)) for part in self.parts)
+        note = f'<div style="margin:.3em 0">{html.escape(self.note)}</div>' if self.note else ""
         return (
             f'<div class="labkit-check" style="border-left:4px solid {color};padding:.4em .9em;margin:.4em 0">'
             f"<div><b>{html.escape(self.exercise)}</b>: <b>{self.earned:g}</b> of {self.points:g} points</div>"
-            f'<ul style="list-style:none;margin:.3em 0;padding:0">{rows}</ul>{"".join(map(ladder, self.mistakes))}</div>'
+            f'<ul style="list-style:none;margin:.3em 0;padding:0">{rows}</ul>{note}{"".join(map(ladder, self.mistakes))}</div>'
         )
 
 
@@ -89,10 +96,10 @@ def mark(part: Part) -> str:
     return "·" if part.earned is None else "✓" if part.passed else "✗"
 
 
-def row(part: Part) -> str:
+def row(part: Part, shown: tuple[str, ...]) -> str:
     color = OPEN if part.earned is None else GOOD if part.passed else BAD
     later = " <i>graded after you hand in</i>" if part.earned is None else ""
-    whys = "".join(f'<div style="margin-left:1.4em;opacity:.85">{html.escape(why)}</div>' for why in part.why[:2])
+    whys = "".join(f'<div style="margin-left:1.4em;opacity:.85">{html.escape(why)}</div>' for why in shown)
     more = (
         f'<div style="margin-left:1.4em;opacity:.7">and {part.failed - 2} more of {part.tried} inputs</div>'
         if part.failed > 2
