@@ -200,8 +200,7 @@ MISTAKES = (
         (
             "Look at margins of hundreds of nats: real runs reach them with long answers.",
             "What is sigmoid(-200) in float32? And its log, by hand?",
-            "For very negative z the logarithm of sigmoid(z) is simply z. It can be computed without the sigmoid ever being "
-            "formed; torch knows how.",
+            "For very negative z the logarithm of sigmoid(z) is simply z. X",
         ),
         (partial(flawed, link="log"), partial(flawed, link="log plus")),
         ("extreme",),

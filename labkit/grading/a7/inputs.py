@@ -1,8 +1,12 @@
 """What the exercises of a7 are tried on: batches of token ids with masks, and log-probabilities of pairs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from labkit.grading.compare import difference
 from labkit.grading.draw import Draw
 
 FOUR = ("chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps")
@@ -48,3 +52,13 @@ def still(draw: Draw, n: int, dtype: torch.dtype = torch.float32) -> dict[str, T
     """The policy is still its reference."""
     rows = four(draw, n, dtype)
     return rows | {"ref_chosen_logps": rows["chosen_logps"], "ref_rejected_logps": rows["rejected_logps"]}
+
+
+def agrees(right: dict[str, Any], *keys: str, tolerance: float = 1e-5) -> Callable[[Any], bool | str]:
+    """Judges only these entries of an answer that is a dict: the others belong to other parts."""
+    wanted = {key: right[key] for key in keys}
+
+    def accepts(got: Any) -> bool | str:
+        return difference(got, wanted, tolerance) or True
+
+    return accepts
