@@ -7,6 +7,7 @@ then runs cells and answers questions. Where nothing can be forked, it becomes t
 import contextlib
 import gc
 import os
+import random
 import socket
 import sys
 import tempfile
@@ -15,27 +16,28 @@ from typing import Any
 
 from labkit.course.overseer import oversee, remove
 
+BINARY = getattr(os, "O_BINARY", 0)  # Windows
+
 
 class Student:
     """What runs in there: one notebook, and what the grader asks of it."""
 
-    def __init__(self, rooms: Any):
+    def __init__(self, rooms: Any, notebook: Any):
         from labkit.grading.asking import answer
         from labkit.grading.exercise import Case
 
-        self.rooms, self.answer, self.case = rooms, answer, Case
+        self.rooms, self.notebook, self.answer, self.case = rooms, notebook, answer, Case
 
     def __call__(self, wire: socket.socket, scratch: Path, asked: dict[str, Any]) -> None:
         from labkit.course.confine import confine
         from labkit.course.isolation import places
-        from labkit.course.shell import Notebook
         from labkit.course.wire import Wire
 
         settle(scratch, asked["variant"])
         limits = asked["limits"]
         own = {name: limits[name] for name in ("memory_mb", "file_mb", "processes")}
         confine(asked["isolation"], places(), scratch, **own)
-        self.notebook, self.wire = Notebook(limits["output_kb"]), Wire(wire)
+        self.notebook.kept.most, self.wire = limits["output_kb"] << 10, Wire(wire)
         self.rooms.close()
         self.wire.send({"isolation": asked["isolation"]})
         with contextlib.suppress(EOFError, OSError):
@@ -57,7 +59,8 @@ class Student:
         """One of the files that lay beside the notebook."""
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o444), "wb") as file:
+            file.write(data.tobytes())
         return {}
 
     def run(self, source: str) -> dict[str, Any]:
@@ -76,7 +79,8 @@ class Student:
 
 
 def settle(scratch: Path, variant: str) -> None:
-    """A home of its own, no terminal, no signal handlers of ours."""
+    """A home of its own, no terminal, and the same random numbers each time the notebook is graded."""
+    import numpy as np
     import torch
 
     (scratch / "home").mkdir()
@@ -92,42 +96,47 @@ def settle(scratch: Path, variant: str) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    torch.set_num_threads(1)
+    os.close(nowhere)
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
-def prepared() -> Student:
+def prepared(base: Path) -> Student:
     """Everything imported that notebooks import."""
+    os.environ |= dict.fromkeys(("HOME", "IPYTHONDIR", "MPLCONFIGDIR"), str(base))
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot
     import torch
-    from IPython.core import interactiveshell  # noqa: F401
 
     import labkit.course.confine
     import labkit.course.isolation
-    import labkit.course.shell
     import labkit.course.wire  # noqa: F401
     from labkit.course.rooms import Rooms
+    from labkit.course.shell import Notebook
 
     torch.set_num_threads(1)
-    return Student(Rooms())
+    return Student(Rooms(), Notebook())
 
 
 def alone(port: int) -> None:
     """Where nothing can be forked: call the grader, say the word that only we were told, and be the student's process."""
     word = sys.stdin.readline().strip()
-    student = prepared()
+    base = Path(tempfile.mkdtemp(prefix="labkit-student-"))
+    student = prepared(base)
     with socket.create_connection(("127.0.0.1", port)) as wire:
         wire.sendall(word.encode())
         from labkit.course.wire import Wire
 
-        asked, scratch = Wire(wire).receive(), Path(tempfile.mkdtemp(prefix="labkit-student-"))
+        scratch = base / "scratch"
+        scratch.mkdir()
         try:
-            student(wire, scratch, asked)
+            student(wire, scratch, Wire(wire).receive())
         finally:
-            os.chdir(scratch.parent)
-            remove(scratch)
+            os.chdir(base.parent)
+            remove(base)
 
 
 def main() -> None:
@@ -139,11 +148,15 @@ def main() -> None:
 
 
 def ready(control: socket.socket) -> None:
-    student = prepared()
-    gc.collect()
-    gc.freeze()  # the forked share what is there already
-    control.sendall(b"+")
-    oversee(control, student)
+    base = Path(tempfile.mkdtemp(prefix="labkit-student-"))
+    try:
+        student = prepared(base)
+        gc.collect()
+        gc.freeze()  # the forked share what is there already
+        control.sendall(b"+")
+        oversee(control, base, student)
+    finally:
+        remove(base)
 
 
 if __name__ == "__main__":

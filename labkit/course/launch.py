@@ -39,18 +39,10 @@ class Forked:
     def end(self) -> dict[str, Any]:
         self.wire.close()
         with self.leash, contextlib.suppress(OSError, ValueError):
-            told = self.read(0.1)  # it may have ended by itself
-            if told:
-                return dict(json.loads(told))
             self.leash.shutdown(socket.SHUT_WR)
-            return dict(json.loads(self.read(5.0)))
+            self.leash.settimeout(10)
+            return dict(json.loads(self.leash.recv(4096)))
         return {}
-
-    def read(self, seconds: float) -> bytes:
-        self.leash.settimeout(seconds)
-        with contextlib.suppress(TimeoutError):
-            return self.leash.recv(4096)
-        return b""
 
 
 class Overseer:

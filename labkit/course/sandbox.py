@@ -123,12 +123,12 @@ class Sandbox:
         Raises:
             Died: there is no answer.
         """
-        if self.begun is None:
+        while self.begun is None:
             self.start()
         return self.exchanged(message, seconds)
 
     def start(self) -> None:
-        """A new process, with the files, and with the cells that went well."""
+        """A new process, with the files, and with the cells that went well; a cell that does not go well again is dropped."""
         if self.starts > RESTARTS:
             raise Died("killed", f"not tried any more: the notebook ended its process {self.starts} times")
         self.starts += 1
@@ -137,13 +137,17 @@ class Sandbox:
         self.exchanged(None, launch.READY)
         for name, data in files(self.folder, self.limits.file_mb << 20):
             self.exchanged({"do": "file", "name": name, "data": data}, self.limits.cell_seconds)
-        for cell in self.cells:
-            self.exchanged({"do": "run", "source": cell}, self.limits.cell_seconds)
+        for k, cell in enumerate(self.cells):
+            try:
+                self.exchanged({"do": "run", "source": cell}, self.limits.cell_seconds)
+            except Died:
+                del self.cells[k]
+                return
 
     def exchanged(self, message: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
         """One message, one answer, within the time that is left."""
-        assert self.begun is not None
-        if self.left <= 0:
+        if self.begun is None or self.left <= 0:
+            self.close()
             raise Died("timeout", f"the notebook has used up its {self.limits.total_seconds:g} seconds")
         began = time.monotonic()
         until = began + min(seconds, self.left)
@@ -176,6 +180,8 @@ class Sandbox:
         }
         if why in most:
             return most[why]
+        if why == "let go" and status == -9:
+            return "it cut its line to the grader, or was killed"
         if isinstance(status, int) and status < 0:
             return f"it crashed Python ({launch.SIGNALS.get(-status, f'signal {-status}')})"
         return f"it ended its own process (status {status})" if status is not None else "its process ended"

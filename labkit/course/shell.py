@@ -44,8 +44,8 @@ class Kept(io.TextIOBase):
 class Notebook:
     """The student's namespace, and the shell in which cells run that fill it."""
 
-    def __init__(self, output_kb: int):
-        self.kept = Kept(output_kb << 10)
+    def __init__(self, most: int = 2**18):
+        self.kept = Kept(most)
         self.shell = silent_shell()
         self.space: dict[str, Any] = self.shell.user_ns
 
@@ -63,6 +63,8 @@ class Notebook:
 
     def words(self, error: BaseException) -> str:
         try:
+            if isinstance(error, SyntaxError) and error.text:
+                return f"{type(error).__name__}: {error.msg}   (at: {error.text.strip()[:200]})"
             return str(told(error))[:2000]
         except BaseException:  # an exception's own words may raise anything
             return type(error).__name__
