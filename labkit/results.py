@@ -29,6 +29,7 @@ TOPICS: tuple[str, ...] = (
     "labkit.recipes.augmentation",
     "labkit.recipes.bridge",
     "labkit.recipes.clinic",
+    "labkit.recipes.course_collapse",
     "labkit.recipes.dimensional_collapse",
     "labkit.recipes.displacement",
     "labkit.recipes.likelihood_displacement",
