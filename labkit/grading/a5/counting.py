@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit.contrast import log_partition, two_views
-from labkit.grading.a5.common import agrees, square, views
+from labkit.grading.a5.common import agrees, crowded, square, views
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
@@ -44,10 +44,12 @@ def cases(draw: Draw) -> list[Case]:
 
 
 def case(draw: Draw, part: str, temperature: float, dtype: torch.dtype, words: str) -> Case:
-    labels = draw.labels(draw.pick([(1, 2, 4), (1, 1, 2, 3), (2, 1, 4)]))
-    inputs: dict[str, Any] = {**views(draw, len(labels), 3, dtype), "labels": labels, "temperature": temperature}
+    cold = part == "cold"
+    labels = draw.labels((1, 2, 3) if cold else draw.pick([(1, 2, 4), (1, 1, 2, 3), (2, 1, 4)]))
+    rows = crowded(draw) if cold else views(draw, len(labels), 3, dtype)
+    inputs: dict[str, Any] = {**rows, "labels": labels, "temperature": temperature}
     tolerance = 1e-6 if dtype == torch.float64 else 1e-4  # counts are float32 in many a right answer
-    if part == "cold":
+    if cold:
         return Case(part, inputs, tolerance=1e-3, says=words)
     return Case(part, inputs, accepts=agrees(part, counted(*inputs.values()), tolerance), tolerance=tolerance, says=words)
 
@@ -94,7 +96,7 @@ MISTAKES = (
         "every-negative-pushes-alike",
         "you took it that every negative pushes with the same strength",
         (
-            "Look at what you return for the push, next to what you return for the share.",
+            "Look at your number for the push, next to your number for the share.",
             "Bring one false negative of your batch closer to its anchor and leave the rest where it is. Should the push on it "
             "stay?",
             "The gradient of the loss hands its force out among the negatives, and the near ones get most of it. How it is "

@@ -134,7 +134,7 @@ MISTAKES = (
         "queue-not-updated",
         "your queue is the same after the step as before",
         (
-            "Look at what you return as the queue.",
+            "Look at the queue that you give back.",
             "What would the queue hold after a hundred steps of yours?",
             "The keys of this batch are the negatives of the next ones. They have to enter after the loss is computed, or the "
             "queue stays what it was at the start.",

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-
 from labkit.grading import draw as draws
 from labkit.grading.a5.common import agrees
 from labkit.grading.a5.counting import counted, flawed
