@@ -143,7 +143,7 @@ MISTAKES = (
 )
 
 
-@exercise("a7.lengths", parts={"by sum": 1, "by mean": 1, "flipped": 1}, cases=cases, mistakes=MISTAKES)
+@exercise("a7.lengths", parts={"by sum": 1, "by mean": 1, "flipped": 2}, cases=cases, mistakes=MISTAKES)
 def lengths(variant: str) -> dict[str, Any]:
     """Of your own pairs: the shares ranked rightly by summed and by mean log-probability, and where the two disagree."""
     return answered(variant)

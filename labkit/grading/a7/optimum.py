@@ -104,7 +104,7 @@ MISTAKES = (
     ),
     Mistake(
         "probabilities-returned",
-        "you return probabilities where their logarithms are asked for",
+        "you hand back probabilities where their logarithms are asked for",
         (
             "Which sign should your numbers have?",
             "Compare your answer at a reward of 0 with the first argument.",
