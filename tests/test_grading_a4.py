@@ -6,6 +6,7 @@ from grading_cases import everything
 from right.a4 import RIGHT, diagnosis_rules
 
 from labkit import results
+from labkit.explorers import clinic as clinic_explorer
 from labkit.grading import check, given
 from labkit.grading.a4 import repair, ward
 from labkit.recipes import clinic, course_collapse, course_repair
@@ -67,13 +68,21 @@ def test_stored_results_are_what_the_recipes_make():
     np.testing.assert_allclose(again["toy, well"][0], results.load("course_embeddings")["toy, well"][0], rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("wrong", [{"variance": 0.0}, {"covariance": 0.0}, {"weight_decay": 10.0}, {"alignment": 60.0}])
-def test_each_sick_run_is_sick_and_recovers(wrong):
-    sick = {**course_repair.HEALTHY, **wrong}
+def test_each_sick_run_is_sick_and_recovers():
     assert repair.WELL == course_repair.HEALTHY
-    for seed in (1, 2, 3):
-        assert course_repair.lacks(course_repair.train(sick, seed))
-        assert not course_repair.lacks(course_repair.train(course_repair.HEALTHY, seed))
+    for variant in VARIANTS:
+        sick, cure = given("a4", variant).sick, repair.repair(variant)
+        assert course_repair.lacks(course_repair.train(sick, 1))
+        assert not course_repair.lacks(course_repair.train({**sick, **cure}, 2))
+    assert {repair.wrong_place(variant) for variant in VARIANTS} == set(repair.ILL)
+
+
+def test_no_other_single_setting_makes_it_recover():
+    for variant in VARIANTS[:4]:
+        sick, place = given("a4", variant).sick, repair.wrong_place(variant)
+        for other in set(sick) - {place}:
+            for factor in (0.1, 10):
+                assert course_repair.lacks(course_repair.train({**sick, other: factor * sick[other]}, 3)), (sick, other, factor)
 
 
 def test_a_sick_run_may_have_the_highest_rank_or_the_lowest_loss():
@@ -94,7 +103,7 @@ def test_a_sick_run_may_have_the_highest_rank_or_the_lowest_loss():
         ({"temperature": 1.0}, "no setting 'temperature'"),
         ({"variance": -1.0}, "0 or more"),
         ({"variance": float("nan")}, "0 or more"),
-        ({"lr": 0.08}, "nothing was changed"),
+        (given("a4", "2031").sick | {}, "one setting"),
     ],
 )
 def test_what_is_no_repair_is_said(answer, why):
@@ -107,3 +116,17 @@ def test_the_settings_are_checked():
         course_repair.train({"lr": 0.1})
     with pytest.raises(ValueError, match="lr must be a number"):
         course_repair.train({**course_repair.HEALTHY, "lr": -1.0})
+
+
+def test_the_explorer_shows_a_ward_in_its_beds():
+    numbers = given("a4", "2031").ward
+    shown = clinic_explorer(set="ward", beds=numbers)
+    assert shown.controls[0].options == [str(k) for k in range(1, 13)]
+    run = course_collapse.beds(numbers)[5]
+    seen = shown.show(shown.start.__class__("5"))
+    assert seen["objective"] == run["objective"]
+    np.testing.assert_array_equal(seen["spread"], run["spread"].numpy().astype(np.float32))
+    np.testing.assert_array_equal(seen["weights_low"], run["low"]["weights"].numpy().astype(np.float32))
+    assert not any(label in str(shown.model) for label in ("projector removed", "half precision"))
+    with pytest.raises(ValueError, match="places in the set"):
+        clinic_explorer(set="ward", beds=[99])

@@ -1,6 +1,7 @@
 """Collapse clinic: read the meters of a run that went wrong, name its disease, and learn what gave it away."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from labkit.recipes.clinic_runs import METERS, SNAPSHOTS
 from labkit.results import load
 
 OPEN = "not yet"
-SETS = {"exercise": "clinic", "graded": "clinic_graded"}
+SETS = {"exercise": "clinic", "graded": "clinic_graded", "ward": "course_clinic"}
 ALT = (
     "Nine small panels on one run of a network on digits, over twelve snapshots. The loss between its floor and chance; "
     "the spread of the directions; the effective rank of z and h; cosines with the own other view and with the nearest image; "
@@ -36,12 +37,16 @@ class Clinic(State):
 
 
 @functools.cache
-def ward(name: str) -> dict[str, Any]:
-    """Everything that the explorer knows of its patients; of those that are graded, not what they have."""
+def ward(name: str, beds: tuple[int, ...] = ()) -> dict[str, Any]:
+    """Everything that the explorer knows of its patients; of those that are graded, not what they have.
+
+    `beds` picks some of them, by their places in the set, in the order in which they are numbered.
+    """
     stored, (low, high) = load(SETS[name]), healthy()
-    count = len(stored["curves"])
-    labels = [LABELS[place] for place in stored["label"]] if "label" in stored else [""] * count
-    objectives, kinds = list(OBJECTIVES), stored["objective"].tolist()
+    lying = list(beds) or list(range(len(stored["curves"])))
+    count, curves = len(lying), stored["curves"][lying]
+    labels = [LABELS[place] for place in stored["label"][lying]] if "label" in stored else [""] * count
+    objectives, kinds = list(OBJECTIVES), stored["objective"][lying].tolist()
     return {
         "patients": [chr(ord("A") + k) if name == "exercise" else str(k + 1) for k in range(count)],
         "objectives": objectives,
@@ -49,13 +54,13 @@ def ward(name: str) -> dict[str, Any]:
         "meters": list(METERS),
         "x": np.arange(len(SNAPSHOTS), dtype=np.float32),
         "steps": list(SNAPSHOTS),
-        "curves": stored["curves"],
+        "curves": curves,
         "low": low,
         "high": high,
-        "planes": stored["planes"].astype(np.float32).transpose(0, 1, 3, 2),
+        "planes": stored["planes"][lying].astype(np.float32).transpose(0, 1, 3, 2),
         "labels": stored["digits"].tolist(),
         "answers": labels,
-        "why": [explained(*each) for each in zip(labels, stored["curves"], low[kinds], high[kinds], kinds, strict=True)],
+        "why": [explained(*each) for each in zip(labels, curves, low[kinds], high[kinds], kinds, strict=True)],
         "signs": SIGNS if name == "exercise" else {},
     }
 
@@ -68,9 +73,9 @@ def explained(label: str, curves: np.ndarray, low: np.ndarray, high: np.ndarray,
     return why(label, patient, least, most, list(OBJECTIVES)[kind])
 
 
-def show(state: Clinic, name: str = "exercise") -> Shown:
+def show(state: Clinic, name: str = "exercise", beds: tuple[int, ...] = ()) -> Shown:
     """What `web/models/clinic.js` gives, in Python."""
-    data, t = ward(name), state.snapshot
+    data, t = ward(name, beds), state.snapshot
     p = data["patients"].index(state.patient)
     kind = data["objective"][p]
     shown: Shown = {"x": data["x"], "now": t, "step": data["steps"][t], "labels": data["labels"]}
@@ -206,20 +211,26 @@ SENTENCES = (
 )
 
 
-def clinic(*, set: str = "exercise", patient: str = "", hide: tuple[str, ...] = ()) -> Explorer[Clinic]:
+def clinic(
+    *, set: str = "exercise", beds: Sequence[int] = (), patient: str = "", hide: tuple[str, ...] = ()
+) -> Explorer[Clinic]:
     """The collapse clinic: twelve diseases of small runs on digits, and healthy look-alikes.
 
     Args:
-        set: "exercise", where naming a diagnosis shows whether it is right and why; "graded", which does not know the answers.
+        set: "exercise", where naming a diagnosis shows whether it is right and why; "graded" and "ward", which do not know the
+            answers.
+        beds: who of the set lies in beds 1, 2 and so on, by their places in it; everybody unless it says otherwise.
         patient: who is looked at first; the first of the set unless it says otherwise.
         hide: controls that are not offered.
 
     Raises:
-        ValueError: there is no such set, patient or control.
+        ValueError: there is no such set, bed, patient or control.
     """
     if set not in SETS:
         raise ValueError(f"set must be one of {', '.join(SETS)}, got {set!r}")
-    data = ward(set)
+    if not all(place in range(len(load(SETS[set])["curves"])) for place in beds):
+        raise ValueError(f"beds must be places in the set, got {list(beds)}")
+    data = ward(set, tuple(beds))
     start = Clinic(patient or data["patients"][0])
     made = Explorer(
         name="clinic",
@@ -230,12 +241,12 @@ def clinic(*, set: str = "exercise", patient: str = "", hide: tuple[str, ...] = 
             Control("snapshot", "step", tuple(range(len(SNAPSHOTS))), kind="player", words=tuple(map(str, SNAPSHOTS))),
             Control("diagnosis", "diagnosis", (OPEN, *LABELS) if set == "exercise" else (OPEN,), kind="menu"),
         ),
-        show=functools.partial(show, name=set),
+        show=functools.partial(show, name=set, beds=tuple(beds)),
         scene=SCENE,
         sentences=SENTENCES,
         alt=ALT,
         model=Model("clinic", data),
     )
-    if set == "graded":
+    if set != "exercise":
         made = replace(made, title="Collapse clinic: the assignment").hidden("diagnosis")
     return made.hidden(hide)

@@ -216,16 +216,17 @@ def diagnosis_list(bed, run):
 
 def repair_healthy_value(variant):
     sick = given("a4", variant).sick
-    return {
-        name: value
-        for name, value in {"weight_decay": 0, "variance": 1, "covariance": 1, "alignment": 1}.items()
-        if sick[name] != value
-    }
+    far = max(sick, key=lambda name: abs(math.log(sick[name] / {"weight_decay": 0.03, "lr": 0.08}.get(name, 1.0))))
+    return {far: 0 if far == "weight_decay" else 1}
 
 
 def repair_another_value(variant):
-    ((name, _),) = repair_healthy_value(variant).items()
-    return {name: {"weight_decay": 1.0, "variance": 5, "covariance": 0.7, "alignment": 2.0}[name]}
+    sick = given("a4", variant).sick
+    if sick["weight_decay"] > 1:
+        return {"weight_decay": 0.5}
+    if sick["alignment"] > 10:
+        return {"alignment": 1.7}
+    return {"variance": 4} if sick["variance"] < 0.5 else {"covariance": 0.8}
 
 
 def repair_tensor(variant):

@@ -6,18 +6,16 @@ from typing import Any
 from labkit.grading.draw import Draw, given, givens
 from labkit.grading.exercise import Case, Mistake, exercise
 
-WELL = {"alignment": 1.0, "variance": 1.0, "covariance": 1.0, "weight_decay": 0.0, "lr": 0.08}
+WELL = {"alignment": 1.0, "variance": 1.0, "covariance": 1.0, "weight_decay": 0.03, "lr": 0.08}
+USUAL = {"alignment": (0.7, 1.4), "variance": (1, 2), "covariance": (0.7, 1.4), "weight_decay": (0.01, 0.1), "lr": (0.06, 0.1)}
+ILL = {"alignment": (60, 120), "variance": (0.01, 0.03), "covariance": (0.002, 0.01), "weight_decay": (9, 16)}
 
 
 def sick(draw: Draw) -> dict[str, float]:
-    """The settings of a healthy run but for one, by which it falls ill."""
-    wrong = [
-        {"variance": 0.0},
-        {"covariance": 0.0},
-        {"weight_decay": draw.numbers(10, 20)},
-        {"alignment": draw.numbers(60, 120)},
-    ]
-    return {**WELL, **draw.pick(wrong)}
+    """Settings as healthy runs have them, no two alike, but for one by which this run falls ill."""
+    settings = {name: draw.numbers(*ends) for name, ends in USUAL.items()}
+    wrong = draw.pick(list(ILL))
+    return {**settings, wrong: draw.numbers(*ILL[wrong])}
 
 
 @givens("a4")
@@ -74,7 +72,7 @@ def plain(answer: Any) -> Any:
 
 def wrong_place(variant: str) -> str:
     """The one setting that makes this run ill."""
-    return next(name for name, value in asked(variant).items() if value != WELL[name])
+    return next(name for name, value in asked(variant).items() if not USUAL[name][0] <= value <= USUAL[name][1])
 
 
 def unpulled(variant: str) -> dict[str, float]:
