@@ -1,4 +1,4 @@
-"""a5: right answers keep their points, wrong ones lose theirs and are known by name; and the boxes are what they are said to be."""
+"""a5: right answers keep their points, wrong ones lose theirs and are known by name, and the boxes do what is said of them."""
 
 from grading_cases import everything
 from right.a5 import RIGHT

@@ -50,20 +50,24 @@ def flawed(
     return (below.log() - positive.log()).mean()
 
 
-def floored(z1: Tensor, z2: Tensor, temperature: float, tau_plus: float, margin: float = 1.0) -> int:
-    """How many anchors expect so many positives that the floor holds, or nearly."""
+def left_over(z1: Tensor, z2: Tensor, temperature: float, tau_plus: float) -> Tensor:
+    """Of each anchor, what the correction leaves of the sum over its negatives, over the floor."""
     cosines, own, pair = square(z1.double(), z2.double())
-    terms = (cosines / temperature).exp()
-    count = 2 * len(z1) - 2
+    terms, count = (cosines / temperature).exp(), 2 * len(z1) - 2
     left = ((terms * ~(own | pair)).sum(1) - tau_plus * count * terms[pair]) / (1 - tau_plus)
-    return int((left <= margin * count * math.exp(-1 / temperature)).sum())
+    return left / (count * math.exp(-1 / temperature))
+
+
+def floored(z1: Tensor, z2: Tensor, temperature: float, tau_plus: float) -> int:
+    """How many anchors expect so many positives that the floor holds."""
+    return int((left_over(z1, z2, temperature, tau_plus) < 1).sum())
 
 
 def above(draw: Draw, dtype: torch.dtype, temperature: float, tau_plus: float) -> dict[str, object]:
     """Inputs on which the floor holds for nobody."""
     for _ in range(1000):
         found = {**views(draw, 5, 3, dtype), "temperature": temperature, "tau_plus": tau_plus}
-        if not floored(**found, margin=1.05):  # type: ignore[arg-type]
+        if left_over(**found).min() > 1.05:  # type: ignore[arg-type]
             return found
     raise AssertionError("no input above the floor")
 
@@ -72,16 +76,17 @@ def close(draw: Draw, temperature: float, tau_plus: float) -> dict[str, object]:
     """Inputs for a low temperature on which the floor holds for nobody."""
     for _ in range(1000):
         found = {**crowded(draw), "temperature": temperature, "tau_plus": tau_plus}
-        if not floored(**found, margin=1.05):  # type: ignore[arg-type]
+        if left_over(**found).min() > 1.05:  # type: ignore[arg-type]
             return found
     raise AssertionError("no input above the floor")
 
 
 def at_floor(draw: Draw, temperature: float, tau_plus: float) -> dict[str, object]:
-    """Inputs on which the floor holds for some and not for others."""
+    """Inputs on which the floor holds for some and not for others, and saves some from a negative sum."""
     for _ in range(1000):
         found = {**alike(draw, 5, 4, 0.2), "temperature": temperature, "tau_plus": tau_plus}
-        if 2 <= floored(**found) <= 9:  # type: ignore[arg-type]
+        left = left_over(**found)  # type: ignore[arg-type]
+        if (left < 1).any() and (left > 1).any() and left.min() < -0.1:
             return found
     raise AssertionError("no input at the floor")
 
