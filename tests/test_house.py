@@ -25,7 +25,8 @@ FLOORS = [
     {"reader"},
     {"explorers", "grading", "lessons", "selfcheck"},
     {"doctor", "pairs"},
-    {"apps", "course", "tour"},
+    {"apps", "tour"},
+    {"course"},
     {"cli"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

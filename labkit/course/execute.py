@@ -5,12 +5,13 @@ number and the help as HTML. The student's code sees neither the judge nor the o
 """
 
 import ast
+import functools
 import html
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from labkit.grading.exercise import Case, Exercise, find
 from labkit.grading.judge import judge
 from labkit.grading.report import Report
 
+UNANSWERED = "there is no answer yet"
 SHOWN = 20_000  # characters of a cell's output that are kept
 LEAST, SLACK = 300.0, 3.0  # seconds for a notebook, or so many times what its exercises may take
 Seed = Callable[[str], str]  # of an exercise
@@ -133,7 +135,7 @@ def tried(cell: Any, box: Sandbox, made: Executed) -> Any:
     """Run one cell of the notebook; what went wrong is noted."""
     outcome = box.run(without_magics(cell.source))
     first = next(iter(cell.source.strip().splitlines()), "")[:60]
-    if outcome.error:
+    if outcome.error and not outcome.error.endswith(UNANSWERED):
         made.errors.append(f"{grade_id(cell) or first}: {outcome.error.strip().splitlines()[-1][:300]}")
     if outcome.died:
         made.flags.append(f"a cell ended its process ({grade_id(cell) or first}): {outcome.died[:200]}")
@@ -154,7 +156,9 @@ def judged(
         seen.append(box.ask(check["answer"], case, exercise.seconds))
         return seen[-1]
 
-    report = fair(exercise, asker, seed(exercise.name), box.variant, made)
+    about = answered(cell, check["answer"], notebook, blank)
+    searched = exercise if about.get("changed", True) else unsearched(exercise)
+    report = fair(searched, asker, seed(exercise.name), box.variant, made)
     points = float(cell.metadata.nbgrader["points"])
     earned = round(points * report.earned / report.points, 6) if report.points else 0.0
     missing = any(each.kind == "missing" or "NameError" in each.error for each in seen)
@@ -169,9 +173,15 @@ def judged(
         timeouts=sum(each.kind == "timeout" for each in seen),
         kills=sum(each.kind == "killed" for each in seen),
         seconds=round(time.monotonic() - began, 3),
-        **answered(cell, check["answer"], notebook, blank),
+        **about,
     )
     return [result(f"{earned:g}", report.html())], answer, missing
+
+
+@functools.lru_cache(64)
+def unsearched(exercise: Exercise) -> Exercise:
+    """Where nothing was answered there is no mistake to recognise."""
+    return replace(exercise, mistakes=())
 
 
 def fair(exercise: Exercise, asker: Callable[[Case], Outcome], seed: str, variant: str, made: Executed) -> Report:

@@ -6,6 +6,7 @@ They take their place by `nbgrader_config.py`, so that `nbgrader autograde` and 
 
 import copy
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from traitlets import List
 
 from labkit.course import records
 from labkit.course.execute import Executed
+from labkit.course.files import write
 from labkit.course.release import with_variant
 from labkit.course.settings import Course
 from labkit.course.submission import Submission, judged, record, taken
+from labkit.tour.markdown import MATH, shown
 
+ALLOWED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
+POLICY = f'<meta http-equiv="Content-Security-Policy" content="{ALLOWED}">'
+SCRIPT = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)  # MathJax's; the policy is what protects
 # What `labkit grade run` has prepared already, by assignment and student.
 READY: dict[tuple[str, str], tuple[Submission, Executed]] = {}
 
@@ -67,16 +73,39 @@ class Judged(InCourse):
 
 
 class Summary(InCourse):
-    """At the top of a feedback page: points and misconceptions at a glance, and what had to be repaired."""
+    """At the top of a feedback page: points and misconceptions at a glance, and what had to be repaired.
+
+    Formulas become MathML, which browsers draw without a script or a network.
+    """
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         from nbformat.v4 import new_markdown_cell
 
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source = MATH.sub(drawn, cell.source)
         course, assignment, student = self.whose(resources)
         path = records.path(course.root, assignment, student)
         if path.exists():
             nb.cells.insert(0, new_markdown_cell(page(records.load(path), scores(nb))))
         return nb, resources
+
+
+def drawn(found: re.Match[str]) -> str:
+    """A formula; code that only looks like one stays."""
+    tex = found[0]
+    return tex if tex.startswith("`") else shown(tex.strip("$"), tex.startswith("$$"))
+
+
+def sealed(notebooks: list[str], **_: Any) -> None:
+    """After a feedback page was written: no script on it runs and nothing is loaded, whoever wrote it into a cell.
+
+    nbgrader calls this in the course folder, with the graded notebooks of one student.
+    """
+    for notebook in map(Path, notebooks):
+        path = Path("feedback", *notebook.parts[-3:]).with_suffix(".html")
+        page = SCRIPT.sub("", path.read_text(encoding="utf-8"))
+        write(path, page.replace("<head>", f"<head>\n{POLICY}", 1))
 
 
 def scores(nb: Any) -> dict[str, float]:
@@ -92,10 +121,9 @@ def page(found: records.Record, scores: dict[str, float]) -> str:
     rows = "".join(row(answer, scores.get(answer.cell)) for answer in found.answers)
     notes = "".join(f"<li>{html.escape(each)}</li>" for each in (*found.flags, *found.repairs))
     more = f"<p>Before grading:</p><ul>{notes}</ul>" if notes else ""
-    return (
-        '<div class="labkit-summary"><h2>At a glance</h2><table><thead><tr><th>Answer</th><th>Points</th>'
-        f"<th>What stands in the way</th></tr></thead><tbody>{rows}</tbody></table>{more}</div>"
-    )
+    head = "".join(f"<th>{each}</th>" for each in ("Answer", "Points", "What stands in the way"))
+    table = f'<table class="table table-condensed"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="labkit-summary"><h2>At a glance</h2>{table}{more}</div>'
 
 
 def row(answer: records.Answer, score: float | None) -> str:

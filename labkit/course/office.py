@@ -70,7 +70,11 @@ def feedback(course: Course, assignment: str, students: Iterable[str] | None = N
         for student in wanted:
             progress.set_postfix_str(student)
             nb.start(course, "GenerateFeedback", assignment_id=assignment, student_id=glob.escape(student))
-            pages.append(course.root / "feedback" / student / assignment / f"{assignment}.html")
+            page = course.root / "feedback" / student / assignment / f"{assignment}.html"
+            if POLICY not in page.read_text(encoding="utf-8"):  # nbgrader says nothing when a hook fails
+                page.unlink()
+                raise nb.Failed(f"the page for {student} could not be sealed against scripts in it")
+            pages.append(page)
             progress.update()
     return pages
 

@@ -143,6 +143,7 @@ def configure(c: Any, file: str | Path) -> None:
         "labkit.course.grader.Summary",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
+    c.GenerateFeedback.post_convert_hook = "labkit.course.grader.sealed"
     c.AssignLatePenalties.plugin_class = "labkit.course.late.PerDay"
 
 
