@@ -208,7 +208,7 @@ CLASS: dict[str, Student] = {
     "mia": Student(RIGHT | {"my_loss": "my_loss = LAST_YEARS"}, earned={"my_loss": 0}),
     # wrong, blank
     "ned": Student(
-        {name: f"def {name}(*inputs):\n    return torch.zeros(())" for name in FULL} | {"my_loss": "my_loss = 3"}, earned=NOTHING
+        {name: f"def {name}(*inputs):\n    return torch.ones(1)" for name in FULL} | {"my_loss": "my_loss = 3"}, earned=NOTHING
     ),
     "oda": Student(RIGHT | {"nt_xent": "def nt_xent(z1, z2)\n  1", "my_loss": BY_LOOP}, earned={"nt_xent": 0}),
     "pat": Student({}, quick=True),

@@ -62,6 +62,8 @@ def exchange(course: Course, what: str, assignment: str) -> None:
 
 def feedback(course: Course, assignment: str, students: Iterable[str] | None = None) -> list[Path]:
     """A page for each student; where the course has late penalties, they are as they stand now."""
+    from labkit.course.grader import POLICY
+
     wanted = [
         each for each in checked(course, assignment, students) if (course.root / "autograded" / each / assignment).is_dir()
     ]
