@@ -25,13 +25,16 @@
 # | part | answer | points |
 # |---|---|---|
 # | 1 false negatives | `false_negatives` | 5 |
-# | 2 the coupling factor | `log_coupling`, `dcl` | 3 + 4 |
+# | 2 the factor that silences an anchor | `log_coupling` | 3 |
+# | 2 the loss without it | `dcl` | 4 |
 # | 3 debiasing, down to a floor | `debiased` | 6 |
 # | 4 hard negatives | `hard_negative` | 5 |
 # | 5 your own batch | `my_batch` | 4 |
 # | 6 old negatives | `queue_step` | 5 |
 # | 7 negatives of other machines | `gathered` | 5 |
-# | 8 three boxes | `faults`, `probe`, `caption_loss` | 3 + 6 + 6 |
+# | 8 three boxes: name the faults | `faults` | 3 |
+# | 8 a test for each | `probe` | 6 |
+# | 8 the loss that was meant | `caption_loss` | 6 |
 #
 # **Help.** Run the cell below each answer as often as you like. It says which parts are right, knows the usual mistakes by
 # name, and has three hints for each, one after the other; reading them costs nothing. Your grade comes from the same checks
@@ -116,7 +119,8 @@ ax.set(
 ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
 ax.legend(loc="center right")
 show(
-    figure, alt="The share of false negatives is a flat line. The push on them is far above it and falls with the temperature."
+    figure,
+    alt="The share of false negatives is a flat line. The push on them lies far above it at low temperatures and comes down to it.",
 )
 
 # %% [markdown]
@@ -157,7 +161,7 @@ one = F.normalize(torch.randn(128, 64, generator=generator), dim=1)
 two = F.normalize(torch.randn(128, 64, generator=generator), dim=1)
 mixes = [F.normalize(a * one + (1 - a) * two, dim=1) for a in torch.linspace(0, 1, 40)]
 figure, ax = canvas(width=7.6, height=4.2)
-for t, color in ((0.5, BLUE), (0.2, ORANGE), (0.07, VERMILION)):
+for t, color in ((0.2, BLUE), (0.1, ORANGE), (0.05, VERMILION)):
     factors = [float(log_coupling(one, mix, t).exp().mean()) for mix in mixes]
     ax.plot([float((one * mix).sum(1).mean()) for mix in mixes], factors, color=color, label=f"temperature {t}")
 ax.set(yscale="log", xlabel="mean cosine of the positives", ylabel="mean factor", title="What is left of the gradient")
@@ -168,9 +172,9 @@ show(
 )
 
 # %% [markdown]
-# These are 128 random directions in two views, from unrelated to equal. At temperature 0.5 the factor stays near 1: a batch
-# of 255 candidates hides any one positive. At 0.07 it falls by orders of magnitude as the views agree, and the negatives are
-# let go. *Question:* what does a larger batch do to the factor, and what does that say about training with small ones?
+# These are 128 random directions in two views, from unrelated to equal. At temperature 0.2 most of the gradient stays: 254
+# negatives outweigh any one positive. At 0.05 the factor falls by orders of magnitude as the views agree, and the negatives
+# are let go. *Question:* what does a larger batch do to the factor, and what does that say about training with small ones?
 #
 # **DCL**, the decoupled contrastive loss, has the same pull and the same shares of the push, without the factor. Find the
 # loss whose derivatives are those above with $q_i = 1$. It is a small change, and there are two wrong places for it.
