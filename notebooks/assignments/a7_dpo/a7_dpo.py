@@ -437,33 +437,27 @@ def built(weights):
 
 # %% nbgrader={"grade": false, "grade_id": "train", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def train(start, chosen, chosen_mask, rejected, rejected_mask, beta, lr, steps):
-    """A DPO run; a dict of the entries above.
-
-    start, a dict of weights for `built`. chosen, rejected (n, t), token ids of prompt, answer and padding; masks as in part 1.
-    """
+    """A DPO run. start: weights for `built`; chosen, rejected (n, t): token ids; masks (n, t). A dict of the entries above."""
     ### BEGIN SOLUTION
-    policy, reference = built(start), built(start)
+    policy, reference, losses = built(start), built(start), []
     optimizer = torch.optim.SGD(policy.parameters(), lr=lr)
 
-    def asked(model):
+    def four():
         pairs = ((chosen, chosen_mask), (rejected, rejected_mask))
-        return [sequence_logps(model(tokens), tokens, mask) for tokens, mask in pairs]
+        with torch.no_grad():
+            ref = [sequence_logps(reference(x), x, mask) for x, mask in pairs]
+        return [sequence_logps(policy(x), x, mask) for x, mask in pairs] + ref
 
-    with torch.no_grad():
-        ref = asked(reference)
-    losses = []
     for _ in range(steps):
-        loss = dpo(*asked(policy), *ref, beta)
+        losses.append(dpo(*four(), beta))
         optimizer.zero_grad()
-        loss.backward()
+        losses[-1].backward()
         optimizer.step()
-        losses.append(loss.item())
-    with torch.no_grad():
-        found = [*asked(policy), *asked(reference)]
-    names = ["chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"]
-    margins = (found[0] - found[2]) - (found[1] - found[3])
-    ends = {"margin": margins.mean().item(), "accuracy": implicit_rewards(*found, beta)["accuracy"]}
-    return {"losses": losses, **dict(zip(names, found, strict=True)), **ends}
+    names = ("chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps")
+    found = dict(zip(names, (x.detach() for x in four()), strict=True))
+    rewards = implicit_rewards(*found.values(), beta)
+    margin = (rewards["chosen"] - rewards["rejected"]).mean() / beta
+    return {**found, "losses": torch.stack(losses).detach(), "margin": margin, "accuracy": rewards["accuracy"]}
     ### END SOLUTION
 
 
