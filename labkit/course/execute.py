@@ -8,6 +8,7 @@ import ast
 import functools
 import html
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ SHOWN = 20_000  # characters of a cell's output that are kept
 LEAST, SLACK = 300.0, 3.0  # seconds for a notebook, or so many times what its exercises may take
 Seed = Callable[[str], str]  # of an exercise
 AT_WORK: set[Sandbox] = set()
+STOPPED = threading.Event()
+
+
+class Stopped(RuntimeError):
+    """The batch was stopped before this notebook was done."""
 
 
 @dataclass
@@ -50,6 +56,8 @@ def sandbox(notebook: Any, variant: str, folder: Path | None, limits: Limits | N
     with Sandbox(limits=limits, variant=variant, folder=folder) as box:
         AT_WORK.add(box)
         try:
+            if STOPPED.is_set():
+                raise Stopped("the batch was stopped")
             yield box
         finally:
             AT_WORK.discard(box)
@@ -57,6 +65,7 @@ def sandbox(notebook: Any, variant: str, folder: Path | None, limits: Limits | N
 
 def stop() -> None:
     """End every sandbox at work; what was asked of it is answered with an error at once."""
+    STOPPED.set()
     for box in list(AT_WORK):
         box.left = 0.0
         box.close()

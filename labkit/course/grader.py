@@ -23,6 +23,7 @@ from labkit.tour.markdown import MATH, shown
 
 ALLOWED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 POLICY = f'<meta http-equiv="Content-Security-Policy" content="{ALLOWED}">'
+STYLE = "<style>summary { display: list-item }</style>"  # nbgrader's own takes away the mark that hints can be opened
 SCRIPT = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL | re.IGNORECASE)  # MathJax's; the policy is what protects
 # What `labkit grade run` has prepared already, by assignment and student.
 READY: dict[tuple[str, str], tuple[Submission, Executed]] = {}
@@ -105,7 +106,7 @@ def sealed(notebooks: list[str], **_: Any) -> None:
     for notebook in map(Path, notebooks):
         path = Path("feedback", *notebook.parts[-3:]).with_suffix(".html")
         page = SCRIPT.sub("", path.read_text(encoding="utf-8"))
-        write(path, page.replace("<head>", f"<head>\n{POLICY}", 1))
+        write(path, page.replace("<head>", f"<head>\n{POLICY}\n{STYLE}", 1))
 
 
 def scores(nb: Any) -> dict[str, float]:

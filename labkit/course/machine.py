@@ -8,9 +8,12 @@ import glob
 import shutil
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from filelock import FileLock, Timeout
 
 from labkit.course import execute, nb, records
 from labkit.course.execute import Executed
@@ -69,18 +72,35 @@ def run(
     """
     began = time.monotonic()
     wanted = checked(course, assignment, students)
-    if late is not None:
+    if late is not None and late != "none":
         from labkit.course.late import Rule
 
-        if late != "none":
-            Rule.read(late)
-        course.remember(late=late)
-    batch = Batch(assignment)
-    todo = [each for each in wanted if force or not graded_before(course, assignment, each, batch)]
-    side_by_side(course, assignment, todo, jobs, limits, batch)
-    afterwards(course, assignment, extensions or {})
+        Rule.read(late)
+    with alone(course):
+        if late is not None:
+            course.remember(late=late)
+        batch = Batch(assignment)
+        todo = [each for each in wanted if force or not graded_before(course, assignment, each, batch)]
+        side_by_side(course, assignment, todo, jobs, limits, batch)
+        afterwards(course, assignment, extensions or {})
     batch.seconds = time.monotonic() - began
     return batch
+
+
+@contextmanager
+def alone(course: Course) -> Iterator[None]:
+    """Two runs at once would take turns at overwriting each other's grades."""
+    (course.root / ".labkit").mkdir(exist_ok=True)
+    lock = FileLock(course.root / ".labkit" / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError("another run is grading in this course; wait until it is done") from None
+    try:
+        execute.STOPPED.clear()
+        yield
+    finally:
+        lock.release()
 
 
 def checked(course: Course, assignment: str, students: Iterable[str] | None) -> list[str]:
@@ -162,7 +182,7 @@ def into_gradebook(submission: Submission, executed: Executed) -> None:
         nb.start(course, "Autograde", config=config, assignment_id=assignment, student_id=glob.escape(student))
     finally:
         READY.pop((assignment, student), None)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(place.parent, ignore_errors=True)
 
 
 def afterwards(course: Course, assignment: str, extensions: Mapping[str, float]) -> None:

@@ -77,7 +77,7 @@ class Course:
 
     def students(self, assignment: str) -> list[str]:
         """Those who handed something in."""
-        return sorted(path.parent.name for path in self.submitted.glob(f"*/{assignment}") if path.is_dir())
+        return sorted(path.parent.name for path in self.submitted.glob(f"[!.]*/{assignment}") if path.is_dir())
 
     # ---------------------------------------------------------------- what labkit remembers
 

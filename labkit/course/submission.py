@@ -37,15 +37,11 @@ class Submission:
     notebook: Any
     repairs: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
+    submitted: str = ""
 
     @property
     def folder(self) -> Path:
         return self.course.submitted / self.student / self.assignment
-
-    @property
-    def submitted(self) -> str:
-        path = self.folder / "timestamp.txt"
-        return path.read_text(encoding="utf-8", errors="replace").strip()[:60] if path.is_file() else ""
 
 
 def taken(course: Course, assignment: str, student: str) -> Submission:
@@ -70,7 +66,20 @@ def taken(course: Course, assignment: str, student: str) -> Submission:
         notebook=made.notebook,
         repairs=[*notes, *made.repairs],
         flags=made.flags,
+        submitted=when(folder / "timestamp.txt", made.flags),
     )
+
+
+def when(path: Path, flags: list[str]) -> str:
+    """The time of the submission, as far as nbgrader can read it."""
+    from nbgrader.utils import parse_utc
+
+    said = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
+    try:
+        return said if said and parse_utc(said) else ""
+    except (ValueError, OverflowError, TypeError, AttributeError):
+        flags.append(f"the time of the submission cannot be read: {said[:40]!r}")
+        return ""
 
 
 def key(course: Course, assignment: str, student: str, sha: str) -> str:
