@@ -50,7 +50,7 @@ STARTS |= {"os.kill", "os.killpg", "signal.pthread_kill", "socket.connect", "soc
 
 def fenced(writable: Path) -> None:
     """Python's own calls that change files elsewhere, start programs or reach the network raise; `ctypes` gets around it."""
-    inside = os.path.realpath(writable)
+    inside, own = os.path.realpath(writable), os.getpid()
 
     def outside(path: Any) -> bool:
         if not isinstance(path, (str, bytes, os.PathLike)):
@@ -64,7 +64,7 @@ def fenced(writable: Path) -> None:
         elif event in CHANGES:
             bad = any(map(outside, arguments[:2]))
         else:
-            bad = event in STARTS
+            bad = event in STARTS and not (event == "os.kill" and arguments[0] == own)
         if bad:
             raise PermissionError(f"{event} is closed while answers are graded")
 

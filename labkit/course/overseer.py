@@ -20,7 +20,7 @@ from typing import Any
 
 Become = Callable[[socket.socket, Path, dict[str, Any]], None]
 PAUSE = 0.02  # seconds between two looks at those who run
-FILES = 2000  # in a scratch folder
+FILES = 500  # in a scratch folder
 
 
 @dataclass
