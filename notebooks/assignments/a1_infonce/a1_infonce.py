@@ -201,7 +201,12 @@ def similarity_gradient(similarity, temperature):
 grading.check("a1.similarity_gradient", similarity_gradient)
 
 # %% tags=["demo"]
-push = similarity_gradient(similarity(given.z1, given.z2), given.temperature)
+table = similarity(given.z1, given.z2).requires_grad_()
+logits = (table / given.temperature).masked_fill(torch.eye(len(table), dtype=torch.bool), -torch.inf)
+partner = torch.arange(len(table)).roll(len(given.z1))
+(by_autograd,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, partner), table)
+push = similarity_gradient(table.detach(), given.temperature)
+print(f"largest difference between your hand and autograd: {(push - by_autograd).abs().max():.1e}")
 print(f"each row adds up to {push.sum(1).abs().max():.1e}: what the partner is pulled, the others are pushed")
 print(f"the partner's pull, mean over anchors: {-push.diagonal(len(given.z1)).mean():.4f}")
 
