@@ -281,13 +281,12 @@ print(f"nearest neighbour of the same digit: {neighbour_accuracy(table, digits):
 # %% nbgrader={"grade": false, "grade_id": "places", "locked": false, "schema_version": 3, "solution": true, "task": false}
 places = {"A": "", "B": "", "C": "", "D": "", "E": ""}
 ### BEGIN SOLUTION
-for letter, each in given.places.items():
-    aligned = float((each["z1"] - each["z2"]).square().sum(dim=1).mean())
-    even = float(uniformity(each["z1"], 2.0))
+for name, views in given.places.items():
+    apart, even = float((views["z1"] - views["z2"]).square().sum(dim=1).mean()), float(uniformity(views["z1"], 2.0))
     if even > -1:
-        places[letter] = "alignment only" if even > -0.01 else "untrained"
+        places[name] = "alignment only" if even > -0.01 else "untrained"
     else:
-        places[letter] = "lookup table" if aligned < 1e-9 else "both" if aligned < 0.8 else "uniformity only"
+        places[name] = "lookup table" if apart < 1e-9 else "both" if apart < 0.8 else "uniformity only"
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "check_a3_places", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
