@@ -8,6 +8,7 @@ from labkit.grading.exercise import Exercise, find
 BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
 GRADE_ID = re.compile(r"^[A-Za-z0-9_-]+$")
 CHECK = re.compile(r"grading\.check\(\s*(['\"])(?P<name>[\w.]+)\1\s*,\s*(?P<answer>[A-Za-z_]\w*)\s*\)")
+EVERYWHERE = re.compile(r"(import |from |\"\"\"|\w+\.(zero_grad|backward|step|train|eval)\(\)$)")  # what any notebook may say
 LINE, SENTENCE = 20, 30  # characters from which a line or a sentence says something
 
 
@@ -42,9 +43,9 @@ def regions(cell: Any) -> list[str]:
 
 
 def solution_lines(source: Any) -> list[str]:
-    """Lines of code that say something: long enough, and no imports."""
+    """Lines of code that say something: long enough, and not those that stand in every notebook."""
     lines = [line.strip() for cell in source.cells if cell.cell_type == "code" for line in regions(cell)]
-    return [line for line in lines if len(line) >= LINE and not line.startswith(("import ", "from ", '"""'))]
+    return [line for line in lines if len(line) >= LINE and not EVERYWHERE.match(line)]
 
 
 def solution_sentences(source: Any) -> list[str]:
@@ -53,9 +54,9 @@ def solution_sentences(source: Any) -> list[str]:
 
 
 def told(exercise: Exercise) -> list[str]:
-    """What the check says to those who are mistaken."""
-    words = [text for mistake in exercise.mistakes for text in (mistake.says, *mistake.hints)]
-    return [each for text in words for each in sentences(squeezed(text))]
+    """What the check says to those who are mistaken; a sentence of it may also stand in the assignment, the whole may not."""
+    words = dict.fromkeys(squeezed(text) for mistake in exercise.mistakes for text in (mistake.says, *mistake.hints))
+    return [text for text in words if len(text) >= SENTENCE]
 
 
 def sentences(text: str) -> list[str]:
