@@ -6,6 +6,7 @@ import tempfile
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as labkit does, but torch is imported first here
 os.environ.setdefault("LABKIT_TYPECHECK", "1")
 os.environ.setdefault("LABKIT_HOME", tempfile.mkdtemp(prefix="labkit-test-"))
+os.environ.setdefault("LABKIT_STUDY", f"{os.environ['LABKIT_HOME']}/results.json")  # the capstone's log
 
 import pytest
 import torch

@@ -54,7 +54,7 @@ def judge(exercise: Exercise, asker: Asker, *, seed: int | str, variant: str = P
     mistakes = recognised(exercise, seen, tried, str(seed), variant) if wrong else ()
     errors = {each.got.error for each in seen}
     note = errors.pop() if len(errors) == 1 else ""  # every call went wrong in the same way: that is said once
-    if wrong and not mistakes and not note:
+    if wrong and exercise.mistakes and not mistakes and not note:
         note = UNKNOWN.format(exercise=exercise.name)
     return Report(exercise.name, exercise.asks, parts, tuple(mistakes), note)
 
