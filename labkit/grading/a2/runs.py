@@ -44,13 +44,15 @@ def held_back(draw: Draw, kind: str, seeds: int = 3) -> list[Run]:
 
 def few_label_accuracy(z: Tensor, labels: Tensor, labelled: Tensor) -> float:
     """How many of the other points lie nearest to the labelled point of their own class; the mean over draws."""
-    z, found = unit(z), []
-    for rows in labelled:
-        others = torch.ones(len(z), dtype=torch.bool)
-        others[rows] = False
-        nearest = (z[others] @ z[rows].T).argmax(1)
-        found.append((labels[rows][nearest] == labels[others]).double().mean())
-    return float(torch.stack(found).mean())
+    others = torch.ones(len(labelled), len(z), dtype=torch.bool).scatter(1, labelled, False)
+    return float((found(z, labels, labelled) & others).sum(1).div(others.sum(1)).mean())
+
+
+def found(z: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
+    """For each draw of labelled points, who lies nearest to the one of their own class: `(draws, points)`."""
+    z = unit(z)
+    nearest = (z @ z[labelled].transpose(1, 2)).argmax(2)
+    return labels[labelled].gather(1, nearest) == labels
 
 
 @givens("a2")

@@ -43,7 +43,7 @@ def flawed_limit(
     k = np.arange(terms or int(3 * t) + 64)
     series = k * math.log(x) - special.gammaln(k + 1) - special.gammaln(k + order) + special.gammaln(order)
     if early:  # the function first, then its logarithm
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return float(np.log(np.exp(-2 * t) * np.exp(series).sum()))
     value = float(special.logsumexp(series)) - (2 * t if factor else 0.0)
     return value if log else math.exp(value)
