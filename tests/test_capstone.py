@@ -78,7 +78,7 @@ FAULTY = {
     "somebody else's seeds": (change(("runs", 0, "seed"), 7), "three seeds", "first seed of your variant"),
     "no hash": (change(("runs", 0, "name"), "run-1"), "runs noted", "hash"),
     "no settings": (change(("runs", 0, "config"), " "), "runs noted", "settings"),
-    "no baseline": (change(("measures", 0, "values"), {"one draw": [1.0, 1.0, 1.0]}), "baseline and chance", "condition to beat"),
+    "no baseline": (change(("measures", 0, "values"), {"one draw": [1.0] * 3}), "baseline and chance", "to beat"),
     "impossible chance": (change(("measures", 0, "chance"), 50.0), "baseline and chance", "guessing"),
     "no unit": (change(("measures", 0, "unit"), ""), "baseline and chance", "unit"),
     "a claim on one value": (change(("claims", 0, "values"), [0.7]), "claims hold", "one for each seed"),
