@@ -70,7 +70,7 @@ EVERYTHING = ("value", "with", "without")
 MISTAKES = (
     Mistake(
         "gather-cuts-the-gradient",
-        "no gradient comes back from the other machines, even where the gathering was to carry it",
+        "your machines get no gradient from each other, even where the gathering was to carry it",
         (
             "Look at what your two settings of the gathering have in common.",
             "Take an embedding of the first machine that is a hard negative for an anchor of the second. Who tells it to move "
@@ -84,7 +84,7 @@ MISTAKES = (
     ),
     Mistake(
         "gradient-where-none-comes",
-        "a gradient comes back from the other machines where the gathering carries none",
+        "your machines get a gradient from each other where the gathering carries none",
         (
             "Look at the rows that a machine did not compute itself.",
             "If a row arrives as mere numbers, over the network, can the backward pass of this machine find its way back to "

@@ -105,7 +105,7 @@ MISTAKES = (
     ),
     Mistake(
         "gradient-reaches-the-keys",
-        "a gradient reaches the keys, or what is in the queue",
+        "your gradient reaches the keys, or what is in the queue",
         (
             "Look at which of your inputs gets a gradient.",
             "The keys come from an encoder that is a slow copy of the other one. Who moves that encoder: the optimiser, or the "
