@@ -102,13 +102,12 @@ def settle(scratch: Path, variant: str) -> None:
     torch.manual_seed(0)
 
 
-def prepared(base: Path) -> Student:
-    """Everything imported that notebooks import."""
+def prepared(base: Path, eager: bool = True) -> Student:
+    """Everything imported that notebooks import; if not eager, what takes longest is left to those who need it."""
     os.environ |= dict.fromkeys(("HOME", "IPYTHONDIR", "MPLCONFIGDIR"), str(base))
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot
     import torch
 
     import labkit.course.confine
@@ -117,15 +116,17 @@ def prepared(base: Path) -> Student:
     from labkit.course.rooms import Rooms
     from labkit.course.shell import Notebook
 
+    if eager:
+        import matplotlib.pyplot
     torch.set_num_threads(1)
-    return Student(Rooms(), Notebook())
+    return Student(Rooms(eager), Notebook())
 
 
 def alone(port: int) -> None:
     """Where nothing can be forked: call the grader, say the word that only we were told, and be the student's process."""
     word = sys.stdin.readline().strip()
     base = Path(tempfile.mkdtemp(prefix="labkit-student-"))
-    student = prepared(base)
+    student = prepared(base, eager=False)
     with socket.create_connection(("127.0.0.1", port)) as wire:
         wire.sendall(word.encode())
         from labkit.course.wire import Wire

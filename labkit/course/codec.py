@@ -74,7 +74,7 @@ def decode(data: bytes | bytearray | memoryview) -> Any:
 def described(value: Any, raw: list[bytes], depth: int) -> Any:
     """The head's part for a value; what is raw is appended."""
     if type(value) in SCALARS:
-        return value
+        return writable(value)
     if depth >= DEPTH:
         raise ValueError(f"nested more than {DEPTH} deep")
     if isinstance(value, np.generic):
@@ -96,6 +96,13 @@ def described(value: Any, raw: list[bytes], depth: int) -> Any:
     if len(value) > HEAD:
         raise ValueError("too many entries")
     return [word, "items", *(described(item, raw, depth + 1) for item in value)]
+
+
+def writable(value: Any) -> Any:
+    """Words can be written to a file: half a character, which Python allows, would stop whoever writes the report."""
+    if isinstance(value, str):
+        value.encode()
+    return value
 
 
 def hashable(described_key: Any) -> Any:
@@ -148,7 +155,7 @@ class Raw:
 
 def built(head: Any, raw: Raw, depth: int) -> Any:
     if type(head) in SCALARS:
-        return head
+        return writable(head)
     if depth >= DEPTH or type(head) is not list or not head or type(head[0]) is not str:
         raise ValueError("too deep, or not a description")
     word, *rest = head

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from labkit.course import filter, landlock
+from labkit.course import landlock, seccomp
 from labkit.course.landlock import called, libc
 
 
@@ -34,7 +34,7 @@ def limited(memory_mb: int, file_mb: int, processes: int) -> None:
     except ModuleNotFoundError:  # Windows has none of these
         return
     wanted = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": file_mb << 20, "RLIMIT_DATA": memory_mb << 20, "RLIMIT_NOFILE": 256}
-    if not filter.works() and os.getuid():  # counts all of the user's processes, so only where nothing better is to be had
+    if not seccomp.works() and os.getuid():  # counts all of the user's processes, so only where nothing better is to be had
         wanted["RLIMIT_NPROC"] = 1024 + processes
     for name, value in wanted.items():
         with contextlib.suppress(ValueError, OSError, AttributeError):  # what the system does not have, or has tighter
@@ -84,7 +84,7 @@ def confine(
         without_privileges()
         if isolation != "not isolated" and landlock.version():
             landlock.enter(places, scratch)
-        if filter.works():
-            filter.enter()
+        if seccomp.works():
+            seccomp.enter()
     if isolation == "not isolated":
         fenced(scratch)

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from labkit.course import filter, landlock
+from labkit.course import landlock, seccomp
 from labkit.paths import PACKAGE, shipped
 
 Isolation = Literal["bubblewrap", "landlock", "not isolated"]
@@ -59,14 +59,14 @@ def available() -> tuple[Isolation, ...]:
                 tried, capture_output=True, timeout=20, env=environment(), stdin=subprocess.DEVNULL, text=True
             )
             found += ["bubblewrap"] if told.stdout == "inside\n" and not told.returncode else []
-    if landlock.version() >= 1 and filter.works():
+    if landlock.version() >= 1 and seccomp.works():
         found.append("landlock")
     return (*found, "not isolated")
 
 
 def shared() -> bool:
     """Whether students' processes may be forked from one and the same: Landlock and a filter keep them from each other."""
-    return landlock.version() >= 1 and filter.works()
+    return landlock.version() >= 1 and seccomp.works()
 
 
 def places() -> list[Path]:
@@ -89,7 +89,8 @@ def sites() -> list[Path]:
 def environment() -> dict[str, str]:
     """All that a student's process sees of the environment: no home, no tokens, no paths of the course."""
     kept = {k: os.environ[k] for k in ("LD_LIBRARY_PATH", "SYSTEMROOT", "PATHEXT", "COMSPEC") if k in os.environ}
-    path = os.pathsep.join(map(str, [PACKAGE.parent, *sites()]))
+    known = set(map(Path, site.getsitepackages()))  # what comes by PYTHONPATH comes before Python's own library
+    path = os.pathsep.join(str(p) for p in dict.fromkeys([PACKAGE.parent, *sites()]) if p not in known)
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
     flags = {"LABKIT_SMOKE": "1", "LABKIT_STATIC": "1", "NBGRADER_EXECUTION": "autograde", "MPLBACKEND": "Agg"}
     python = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "ignore"}

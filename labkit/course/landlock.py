@@ -17,7 +17,7 @@ ALL_RIGHTS = {1: 2**13 - 1, 2: 2**14 - 1, 3: 2**15 - 1, 4: 2**15 - 1}  # from ve
 TRUNCATE = 2**14
 BIND_AND_CONNECT = 3  # TCP, from version 4 on
 SCOPES = 3  # abstract sockets and signals, from version 6 on
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 FACTS = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/filesystems", "/sys/devices/system/cpu")
 LIBRARIES = (
     "/usr",

@@ -3,8 +3,8 @@
 import atexit
 import contextlib
 import json
-import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from labkit.course import isolation as walls
 from labkit.course.wire import Wire
 
+FORKS = sys.platform == "linux"  # macOS has fork as well, but what it makes of a process that has imported torch may crash
 READY = 120.0  # seconds for Python to import torch on a busy machine
 SIGNALS = {s.value: s.name for s in signal.Signals}
 
@@ -140,27 +141,29 @@ class Alone:
 
     wire: Wire
     process: subprocess.Popen[str]
-    own: Overseer | None = None
+    folder: str
 
     def end(self) -> dict[str, Any]:
         self.wire.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return {"status": self.process.wait(0.2)}
+            self.process.wait(0.2)
         self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
         return {"status": self.process.wait()}
 
 
 def alone(asked: dict[str, Any]) -> Alone:
-    word = secrets.token_hex(16)
+    word, folder = secrets.token_hex(16), tempfile.mkdtemp(prefix="labkit-student-")
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "labkit.course.child", "alone", str(port)],
-            env=walls.environment(),
+            env=walls.environment() | {"TMPDIR": folder, "TEMP": folder},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,
         )
         assert process.stdin is not None
         with process.stdin as told:
@@ -172,11 +175,12 @@ def alone(asked: dict[str, Any]) -> Alone:
                 wire = Wire(door.accept()[0])
                 if bytes(wire.read(len(word), time.monotonic() + 5)) == word.encode():
                     wire.send(asked)
-                    return Alone(wire, process)
+                    return Alone(wire, process, folder)
                 wire.close()
         except (OSError, EOFError) as error:
             process.kill()
             process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
             raise RuntimeError(f"no process for students' code could be started: {error}") from None
 
 
@@ -200,7 +204,7 @@ def begin(isolation: walls.Isolation, asked: dict[str, Any]) -> Begun:
     Raises:
         RuntimeError: none can be started.
     """
-    if not hasattr(os, "fork"):
+    if not FORKS:
         return alone(asked)
     if not walls.shared():
         return Owned(isolation, asked)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from labkit.course import isolation as walls
 from labkit.course import launch
+from labkit.course.codec import encode
 from labkit.grading.asking import Outcome
 from labkit.grading.exercise import Case
 
@@ -101,16 +102,21 @@ class Sandbox:
 
     def run(self, source: str) -> CellOutcome:
         """Run one cell of the notebook; the next one runs whatever became of it."""
+        began = time.monotonic()
         try:
             told = self.told({"do": "run", "source": source}, self.limits.cell_seconds)
-            outcome = CellOutcome(words(told, "error"), words(told, "output"), number(told, "seconds"))
         except Died as death:
-            return CellOutcome(error=str(death), died=str(death))
+            return CellOutcome(error=str(death), seconds=time.monotonic() - began, died=str(death))
         self.cells.append(source)
-        return outcome
+        output = words(told, "output")[: (self.limits.output_kb << 10) + 100]
+        return CellOutcome(words(told, "error")[:2000], output, time.monotonic() - began)
 
     def ask(self, name: str, case: Case, seconds: float | None = None) -> Outcome:
-        """Call what the notebook calls `name` with the inputs of the case; or fetch its value, if there are none."""
+        """Call what the notebook calls `name` with the inputs of the case; or fetch its value, if there are none.
+
+        Raises:
+            ValueError: the inputs are not plain data.
+        """
         try:
             question = {"do": "ask", "name": name, "inputs": case.inputs, "grads": tuple(case.grads)}
             return outcome(self.told(question, seconds or self.limits.call_seconds))
@@ -149,11 +155,12 @@ class Sandbox:
         if self.begun is None or self.left <= 0:
             self.close()
             raise Died("timeout", f"the notebook has used up its {self.limits.total_seconds:g} seconds")
+        sent = None if message is None else encode(message)  # if this cannot be encoded, it is not the student's fault
         began = time.monotonic()
         until = began + min(seconds, self.left)
         try:
-            if message is not None:
-                self.begun.wire.send(message, until)
+            if sent is not None:
+                self.begun.wire.write(sent, until)
             answer = self.begun.wire.receive(until)
             if not isinstance(answer, dict):
                 raise ValueError("not an answer")
@@ -200,11 +207,6 @@ def outcome(told: dict[str, Any]) -> Outcome:
 def words(told: dict[str, Any], name: str) -> str:
     found = told.get(name, "")
     return found if isinstance(found, str) else ""
-
-
-def number(told: dict[str, Any], name: str) -> float:
-    found = told.get(name, 0.0)
-    return found if isinstance(found, float) else 0.0
 
 
 def files(folder: Path | None, most: int) -> Iterator[tuple[str, np.ndarray]]:

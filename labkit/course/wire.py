@@ -18,9 +18,12 @@ class Wire:
 
     def send(self, value: Any, until: float = FOREVER) -> None:
         """Raises: ValueError (not plain data), TimeoutError, OSError (nobody there)."""
-        data = encode(value)
+        self.write(encode(value), until)
+
+    def write(self, message: bytes, until: float) -> None:
+        """Send what is encoded already. Raises: TimeoutError, OSError (nobody there)."""
         self.wait(until)
-        self.line.sendall(struct.pack(">Q", len(data)) + data)
+        self.line.sendall(struct.pack(">Q", len(message)) + message)
 
     def receive(self, until: float = FOREVER) -> Any:
         """Raises: ValueError (not one of our messages), TimeoutError, EOFError or OSError (nobody there)."""
