@@ -2,70 +2,8 @@
 
 from functools import partial
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
+from labkit.grading.a7.dpo_flaws import flawed
 from labkit.grading.exercise import Mistake
-
-
-def flawed(
-    chosen_logps: Tensor,
-    rejected_logps: Tensor,
-    ref_chosen_logps: Tensor,
-    ref_rejected_logps: Tensor,
-    beta: float = 0.1,
-    label_smoothing: float = 0.0,
-    *,
-    strength: str = "",
-    reference: str = "",
-    swapped: bool = False,
-    mean_first: bool = False,
-    link: str = "",
-    smooth: str = "",
-    still: str = "",
-    total: bool = False,
-) -> Tensor:
-    """Every usual mistake, each behind a switch."""
-    if still:
-        chosen_logps = chosen_logps.detach() if still == "chosen" else chosen_logps
-        rejected_logps = rejected_logps.detach() if still == "rejected" else rejected_logps
-    if reference == "policy":
-        ref_chosen_logps, ref_rejected_logps = chosen_logps, rejected_logps
-    if reference == "policy, detached":
-        ref_chosen_logps, ref_rejected_logps = chosen_logps.detach(), rejected_logps.detach()
-    now, before = chosen_logps - rejected_logps, ref_chosen_logps - ref_rejected_logps
-    if reference in ("none", "added"):
-        before = 0 * before if reference == "none" else -before
-    if strength == "policy":
-        z = beta * now - before
-    elif strength == "chosen":
-        z = beta * (chosen_logps - ref_chosen_logps) - (rejected_logps - ref_rejected_logps)
-    elif strength == "rejected":
-        z = (chosen_logps - ref_chosen_logps) - beta * (rejected_logps - ref_rejected_logps)
-    else:
-        z = {"twice": beta * beta, "outside": 1.0, "divides": 1 / beta}.get(strength, beta) * (now - before)
-    z = -z if swapped else z
-    z = z.mean(0, keepdim=True) if mean_first else z
-    log = {
-        "log": lambda x: torch.sigmoid(x).log(),
-        "log plus": lambda x: (torch.sigmoid(x) + 1e-8).log(),
-        "no log": torch.sigmoid,
-        "positive": lambda x: -F.logsigmoid(x),
-    }.get(link, F.logsigmoid)
-    if smooth == "minus":
-        losses = -(1 - label_smoothing) * log(z) + label_smoothing * log(-z)
-    elif smooth == "exchanged":
-        losses = -log(z) if label_smoothing == 0 else -label_smoothing * log(z) - (1 - label_smoothing) * log(-z)
-    elif smooth == "ignored":
-        losses = -log(z)
-    elif smooth == "added":
-        losses = -log(z) - label_smoothing * log(-z)
-    else:
-        losses = -(1 - label_smoothing) * log(z) - (label_smoothing * log(-z) if label_smoothing else 0)
-    losses = beta * losses if strength == "outside" else losses
-    return losses.sum() if total else losses.mean()
-
 
 MISTAKES = (
     Mistake(
@@ -116,6 +54,18 @@ MISTAKES = (
             "A reward is beta times a log-ratio. The margin of two rewards has its beta already.",
         ),
         (partial(flawed, strength="twice"),),
+        ("value", "extreme", "smoothing", "gradient"),
+        35,
+    ),
+    Mistake(
+        "beta-ignored",
+        "your loss does not depend on its beta: all runs are runs at one strength",
+        (
+            "What does your function do with its argument beta?",
+            "Call it at beta 0.05 and at 0.5 on pairs that have moved. The losses should differ.",
+            "Follow beta from the argument to the place where it acts.",
+        ),
+        (partial(flawed, strength="none"), partial(flawed, strength="fixed")),
         ("value", "extreme", "smoothing", "gradient"),
         35,
     ),
@@ -195,14 +145,14 @@ MISTAKES = (
     ),
     Mistake(
         "log-of-sigmoid",
-        "the sigmoid has become 0 before you take its logarithm: the loss is infinite, or a number that a small constant "
-        "made up",
+        "at wide margins your loss is infinite, or a number that a small constant made up: something overflowed or became 0 "
+        "before its logarithm was taken",
         (
             "Look at margins of hundreds of nats: real runs reach them with long answers.",
             "What is sigmoid(-200) in float32? And its log, by hand?",
             "For very negative z the logarithm of sigmoid(z) is simply z. X",
         ),
-        (partial(flawed, link="log"), partial(flawed, link="log plus")),
+        tuple(partial(flawed, link=link) for link in ("log", "log plus", "log of exp")),
         ("extreme",),
         4,
     ),
@@ -248,7 +198,7 @@ MISTAKES = (
             "A share of the labels is believed to be the other way round. Those pairs have a loss as well, and losses are "
             "added.",
         ),
-        (partial(flawed, smooth="minus"),),
+        (partial(flawed, smooth="minus"), partial(flawed, smooth="robust")),
         ("smoothing",),
     ),
     Mistake(

@@ -31,6 +31,7 @@ def flawed(
     good = ~desirable.bool() if inverted else desirable.bool()
     gain = logps - ref_logps if reference else logps
     z0 = found(point, gain, mismatched_logps - ref_mismatched_logps)
+    z0 = beta * z0 if point == "beta twice" else z0
     z = beta * gain - z0 if point == "without beta" else beta * (gain - z0)
     reverse = beta * (-gain - z0) if side == "point not turned" else z if side == "same" else -z
     z = torch.where(good, z, reverse)
@@ -42,6 +43,7 @@ def flawed(
         "ignored": 1 - values,
         "constant only": weights - values,
         "value only": 1 - weights * values,
+        "inside": 1 - torch.sigmoid(weights * z),
         "normalised": weights * (1 - values) * len(weights) / weights.sum(),
     }.get(weight, weights * (1 - values))
     losses = -weights * values if link == "log" else weights * values if link == "positive" else losses
@@ -151,13 +153,13 @@ MISTAKES = (
     ),
     Mistake(
         "beta-not-on-point",
-        "beta scales the gain and not the point: nats are compared with rewards",
+        "beta does not scale gain and point alike: nats are compared with rewards",
         (
             "In which units is each of the two numbers that you subtract?",
             "Choose a gain that equals the point. The value should be one half, at any beta.",
             "Compare first, scale afterwards.",
         ),
-        (partial(flawed, point="without beta"),),
+        (partial(flawed, point="without beta"), partial(flawed, point="beta twice")),
         ("point", "gradient"),
         35,
     ),
@@ -227,7 +229,7 @@ MISTAKES = (
             "Set both weights to 2. Your loss should be twice what it was.",
             "A weight multiplies the whole loss of an answer, and the mean is over answers, not over weights.",
         ),
-        tuple(partial(flawed, weight=weight) for weight in ("ignored", "constant only", "value only", "normalised")),
+        tuple(partial(flawed, weight=weight) for weight in ("ignored", "constant only", "value only", "inside", "normalised")),
         ("weights",),
     ),
     Mistake(

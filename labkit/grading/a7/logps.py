@@ -69,7 +69,16 @@ def flawed(
     logits = logits if half else logits.float() if logits.dtype != torch.float64 else logits
     after = mask.cumsum(-1) > 0
     tail = mask.flip(-1).cumsum(-1).flip(-1) > 0
-    mask = {"answer": mask, "all": torch.ones_like(mask), "pads too": after, "prompt too": tail}[counted]
+    first, last = mask & (mask.cumsum(-1) == 1), mask & (mask.flip(-1).cumsum(-1).flip(-1) == 1)
+    mask = {
+        "answer": mask,
+        "all": torch.ones_like(mask),
+        "pads too": after,
+        "prompt too": tail,
+        "first left out": mask & ~first,
+        "last left out": mask & ~last,
+        "only the last": last,
+    }[counted]
     ahead, behind = slice(None, -1), slice(1, None)
     seen, said, kept = {
         "": (ahead, behind, behind),
@@ -141,6 +150,18 @@ MISTAKES = (
         (partial(flawed, counted="all"), partial(flawed, counted="pads too"), partial(flawed, counted="prompt too")),
         MASKED,
         32,
+    ),
+    Mistake(
+        "answer-cut",
+        "you leave out a token at an end of the answer: the first one, the last one, or all but the last",
+        (
+            "How many tokens of each answer enter your sum, and how many does the mask name?",
+            "Take an answer of two tokens, both of probability one half. What does your function say?",
+            "Shift once. Every marked token has a prediction, the first one too: it was made at the prompt's last place.",
+        ),
+        tuple(partial(flawed, counted=counted) for counted in ("first left out", "last left out", "only the last")),
+        EVERY,
+        31,
     ),
     Mistake(
         "mean-for-sum",

@@ -36,6 +36,8 @@ def flawed(
         weights = (start if reference == "log for probability" else start.exp()) * scaled.exp()
         return (weights / weights.sum(-1, keepdim=True)).log()
     scores = start + scaled
+    if form == "log plus":
+        return (scores.softmax(-1) + 1e-12).log()
     if normalise:
         return scores if normalise == "none" else scores.log_softmax(0)
     return scores.softmax(-1) if form == "probabilities" else scores.log_softmax(-1)
@@ -121,7 +123,7 @@ MISTAKES = (
             "What is the exponential of 1000 in float32? And infinity divided by infinity?",
             "Never leave the logarithms: the normalising sum can be taken there, with its largest term set aside first.",
         ),
-        (partial(flawed, form="exp"),),
+        (partial(flawed, form="exp"), partial(flawed, form="log plus")),
         ("cold",),
         4,
     ),

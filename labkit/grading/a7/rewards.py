@@ -31,13 +31,20 @@ MANY = ((5, 2), (5, -2), (-2, 5), (-2, 5), (-2, 5), (-5, -2), (-5, -2))
 
 
 def telling(draw: Draw, pairs: Sequence[tuple[int, int]], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Four log-probabilities for pairs of these kinds, shuffled, each number a little off. All answers have fallen."""
-    kinds = torch.tensor(pairs, dtype=torch.float64)[draw.permutation(len(pairs))]
-    ahead, gained = (kinds * (1 + 0.1 * torch.from_numpy(draw.rng.uniform(-1, 1, tuple(kinds.shape))))).T
-    ref_rejected = -30 - 5 * draw.rows(len(pairs), 1, torch.float64)[:, 0].abs()
-    both = -5 - draw.rows(len(pairs), 1, torch.float64)[:, 0].abs()
-    rows = ref_rejected + ahead + gained + both, ref_rejected + both, ref_rejected + ahead, ref_rejected
-    return dict(zip(FOUR, (x.to(dtype) for x in rows), strict=True))
+    """Four log-probabilities for pairs of these kinds, shuffled, each number a little off. All answers have fallen.
+
+    Nor does it help to compare each chosen answer with the rejected one of another pair, or with 0.
+    """
+    n = len(pairs)
+    while True:
+        kinds = torch.tensor(pairs, dtype=torch.float64)[draw.permutation(n)]
+        ahead, gained = (kinds * torch.from_numpy(draw.rng.uniform(0.9, 1.1, (n, 2)))).T
+        ref_rejected, both = torch.from_numpy(draw.rng.uniform((-40, -14), (-25, -6), (n, 2))).T
+        chosen = both + gained
+        shares = [(chosen > other).double().mean() for other in (both.flip(0), both.roll(1), torch.zeros(n))]
+        if (gained > 0).double().mean() not in shares:
+            rows = ref_rejected + ahead + chosen, ref_rejected + both, ref_rejected + ahead, ref_rejected
+            return dict(zip(FOUR, (x.to(dtype) for x in rows), strict=True))
 
 
 def answered(

@@ -108,20 +108,21 @@ def run(
             with torch.no_grad():
                 value = loss()
         losses.append(value.detach())
-    return told(policy, ref, pairs, losses[:steps], start, score, ended)
+    return told(policy, ref, pairs, losses[:steps], score, ended, beta)
 
 
 @torch.no_grad()
 def told(
-    policy: TinyLM, ref: TinyLM, pairs: tuple[Tensor, ...], losses: list[Tensor], start: Weights, score: str, ended: str
+    policy: TinyLM, ref: TinyLM, pairs: tuple[Tensor, ...], losses: list[Tensor], score: str, ended: str, beta: float
 ) -> dict[str, Any]:
     """Where policy and reference stand when all is over."""
-    now, before = both(built(start) if ended == "start" else policy, pairs, score), both(ref, pairs, score)
-    gains = now if ended == "likelihood" else (now[0] - before[0], now[1] - before[1])
-    margins = gains[0] - gains[1]
+    now, before = both(policy, pairs, score), both(ref, pairs, score)
+    gained, likelier = (now[0] - before[0]) - (now[1] - before[1]), now[0] - now[1]
+    margin = {"likelihood": likelier, "rewards": beta * gained}.get(ended, gained).mean()
+    accuracy = ((likelier if ended in ("likelihood", "ranking") else gained) > 0).double().mean()
     names = ("chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps")
     found: dict[str, Any] = dict(zip(names, (*now, *before), strict=True))
-    return found | {"losses": torch.stack(losses), "margin": margins.mean(), "accuracy": (margins > 0).double().mean()}
+    return found | {"losses": torch.stack(losses), "margin": margin, "accuracy": accuracy}
 
 
 def flawed(**switches: Any) -> Callable[..., Any]:

@@ -163,14 +163,26 @@ MISTAKES = (
     ),
     Mistake(
         "likelihood-margin",
-        "your margin at the end compares log-probabilities: the reference does not enter it",
+        "what you report at the end compares log-probabilities: which answer is likelier, and not which one gained",
         (
-            "What would your margin be without any training?",
-            "Call your function with no steps at all, or a tiny learning rate. The margin should be 0.",
-            "A margin, like an accuracy, is one of rewards: what each answer gained.",
+            "What would your margin and your accuracy be without any training?",
+            "Call your function with a tiny learning rate. The margin should be next to 0.",
+            "Margin and accuracy are of rewards: of what each answer gained on the reference.",
         ),
-        (flawed(ended="likelihood"),),
+        (flawed(ended="likelihood"), flawed(ended="ranking")),
         ("end",),
         36,
+    ),
+    Mistake(
+        "margin-of-rewards",
+        "your margin at the end is scaled by beta: it is asked for in nats",
+        (
+            "In which unit is your margin?",
+            "Divide your margin by the difference of the mean log-ratios that you can compute from your other entries.",
+            "Log-ratios are in nats, rewards are these times beta.",
+        ),
+        (flawed(ended="rewards"),),
+        ("end",),
+        35,
     ),
 )
