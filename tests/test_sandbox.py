@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -326,6 +327,30 @@ def test_random_numbers_are_the_same_at_each_grading():
     source = "import random, numpy, torch\nprint(random.random(), numpy.random.rand(), torch.rand(1).item())"
     with box() as one, box() as other:
         assert one.run(source).output == other.run(source).output
+
+
+def test_a_box_can_be_closed_while_it_works():
+    """From another thread, when somebody stops the batch."""
+    with box() as shut:
+        shut.run("x = 1")
+        threading.Timer(0.3, shut.close).start()
+        began = time.monotonic()
+        assert shut.run("while True: pass").died
+        assert time.monotonic() - began < 10
+        assert shut.ask("x", Case("value", {})).value == 1
+
+
+def test_half_characters_do_not_come_out():
+    """They cannot be written to a file."""
+    with box() as shut:
+        said = shut.run("print('half \\ud800')\nword = '\\ud800'\nraise ValueError('\\udfff')")
+        assert (said.output, said.error.split("   ")[0]) == ("half ?\n", "ValueError: ?")
+        assert shut.ask("word", Case("value", {})).kind == "unreadable"
+
+
+def test_inputs_that_cannot_be_sent_are_nobodys_mistake():
+    with box() as shut, pytest.raises(ValueError, match="not plain data"):
+        shut.ask("answer", Case("value", {"x": object()}))
 
 
 # ---------------------------------------------------------------- walls of several kinds

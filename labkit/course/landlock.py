@@ -13,6 +13,7 @@ from typing import Any
 # Numbers from <linux/landlock.h>
 CREATE, ADD, RESTRICT = 444, 445, 446  # the same on every architecture
 EXECUTE, WRITE, READ, LIST = 1, 2, 4, 8
+SPECIAL = 2**6 | 2**9 | 2**11  # to make devices and sockets
 ALL_RIGHTS = {1: 2**13 - 1, 2: 2**14 - 1, 3: 2**15 - 1, 4: 2**15 - 1}  # from version 5 on, with ioctl on devices
 TRUNCATE = 2**14
 BIND_AND_CONNECT = 3  # TCP, from version 4 on
@@ -78,7 +79,7 @@ def enter(readable: Iterable[Path | str], writable: Path) -> None:
     allow(ruleset, f"/proc/{os.getpid()}", READ | LIST)
     for device in DEVICES:
         allow(ruleset, device, READ | WRITE)
-    allow(ruleset, writable, rights & ~EXECUTE)
+    allow(ruleset, writable, rights & ~EXECUTE & ~SPECIAL)
     called(RESTRICT, ruleset, 0)
     os.close(ruleset)
 

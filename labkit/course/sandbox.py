@@ -5,6 +5,7 @@ expected never enters the box. A student's process that hangs, crashes or grows 
 without the cell that did it.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -86,6 +87,7 @@ class Sandbox:
         self.left = self.limits.total_seconds
         self.begun: launch.Begun | None = None
         self.starts = 0
+        self.lock = threading.RLock()
         self.cells: list[str] = []  # those that did not end the process
 
     def __enter__(self) -> "Sandbox":
@@ -95,10 +97,18 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the student's process; a box can be used again, and begins afresh."""
-        if self.begun is not None:
-            begun, self.begun = self.begun, None
-            begun.end()
+        """End the student's process, from whatever thread; a box can be used again, and begins afresh."""
+        if (begun := self.begun) is not None:
+            begun.wire.cut()  # whoever waits for an answer has waited enough
+            with self.lock:
+                self.ended(begun)
+
+    def ended(self, begun: launch.Begun) -> dict[str, Any]:
+        """How it ended."""
+        if self.begun is not begun:
+            return {}
+        self.begun = None
+        return begun.end()
 
     def run(self, source: str) -> CellOutcome:
         """Run one cell of the notebook; the next one runs whatever became of it."""
@@ -129,9 +139,10 @@ class Sandbox:
         Raises:
             Died: there is no answer.
         """
-        while self.begun is None:
-            self.start()
-        return self.exchanged(message, seconds)
+        with self.lock:
+            while self.begun is None:
+                self.start()
+            return self.exchanged(message, seconds)
 
     def start(self) -> None:
         """A new process, with the files, and with the cells that went well; a cell that does not go well again is dropped."""
@@ -152,7 +163,7 @@ class Sandbox:
 
     def exchanged(self, message: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
         """One message, one answer, within the time that is left."""
-        if self.begun is None or self.left <= 0:
+        if (begun := self.begun) is None or self.left <= 0:
             self.close()
             raise Died("timeout", f"the notebook has used up its {self.limits.total_seconds:g} seconds")
         sent = None if message is None else encode(message)  # if this cannot be encoded, it is not the student's fault
@@ -160,8 +171,8 @@ class Sandbox:
         until = began + min(seconds, self.left)
         try:
             if sent is not None:
-                self.begun.wire.write(sent, until)
-            answer = self.begun.wire.receive(until)
+                begun.wire.write(sent, until)
+            answer = begun.wire.receive(until)
             if not isinstance(answer, dict):
                 raise ValueError("not an answer")
             return answer
@@ -169,8 +180,7 @@ class Sandbox:
             self.close()
             raise Died("timeout", f"it ran longer than {min(seconds, self.left):.3g} s") from None
         except (EOFError, OSError):
-            begun, self.begun = self.begun, None
-            raise Died("killed", self.cause(begun.end())) from None
+            raise Died("killed", self.cause(self.ended(begun))) from None
         except ValueError as error:
             self.close()
             raise Died("unreadable", f"what came back is not an answer: {error}") from None
