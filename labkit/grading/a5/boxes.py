@@ -79,6 +79,8 @@ def masked(logits: Tensor, keep: Tensor, how: str) -> Tensor:
         return logits
     if how == "times zero":
         return logits * keep
+    if how == "less a hundred":
+        return logits - 100 * ~keep
     if how == "times a large negative number":
         return logits * torch.where(keep, 1.0, -1e5).to(logits.dtype)
     return logits.masked_fill(~keep, -math.inf)

@@ -69,6 +69,7 @@ def flawed(
     sums: bool = False,
     flipped: bool = False,
     without: bool = False,
+    among_all: bool = False,
     exp_first: bool = False,
 ) -> dict[str, Tensor]:
     cosines, own, pair = square(z1, z2, raw=raw)
@@ -82,6 +83,8 @@ def flawed(
     weights = logits.exp() * negatives if exp_first else logits.masked_fill(~negatives, -math.inf).softmax(1)
     weights = weights / weights.sum(1, keepdim=True)
     share = false.sum(1) / (true if without else negatives).sum(1)
+    if among_all:
+        weights = logits.masked_fill(own, -math.inf).softmax(1)
     push = share if even else (weights * false).sum(1)
     if exp_first:
         every, rest = ((logits.exp() * mask).sum(1).log() for mask in (negatives, true))
@@ -97,8 +100,8 @@ MISTAKES = (
         "you took it that every negative pushes with the same strength",
         (
             "Look at your number for the push, next to your number for the share.",
-            "Bring one false negative of your batch closer to its anchor and leave the rest where it is. Should the push on it "
-            "stay?",
+            "Bring one false negative of your batch closer to its anchor and leave the rest where it is. Should the push on "
+            "it stay?",
             "The gradient of the loss hands its force out among the negatives, and the near ones get most of it. How it is "
             "handed out depends on the cosines and on the temperature; a count depends on neither.",
         ),
@@ -106,13 +109,27 @@ MISTAKES = (
         ("push", "cold"),
     ),
     Mistake(
+        "positive-shares-the-push",
+        "your softmax has the positive in it, and what the negatives get does not add up to one",
+        (
+            "Look at who takes part in your softmax.",
+            "Add up your weights over the negatives of one anchor. What should come out if they are parts of the push, and "
+            "what comes out?",
+            "How strong the whole push is depends on the positive; how it is handed out does not. You mixed the two: the "
+            "question was which part of the push on negatives goes to the false ones.",
+        ),
+        (partial(flawed, among_all=True),),
+        ("push", "cold"),
+        9,
+    ),
+    Mistake(
         "partner-counted-false",
         "you counted the anchor's own partner among its negatives",
         (
             "Look at who is among your negatives, for one anchor.",
             "Give every instance a class of its own. How many false negatives should there be, and how many do you find?",
-            "An anchor's other view has the same label as the anchor, but it is the positive. It belongs neither to the false "
-            "negatives nor to the number you divide by: of 2n rows, two are not negatives.",
+            "An anchor's other view has the same label as the anchor, but it is the positive. It belongs neither to the "
+            "false negatives nor to the number you divide by: of 2n rows, two are not negatives.",
         ),
         (partial(flawed, partner=True),),
         ("share", "push", "bias", "cold"),
@@ -123,8 +140,8 @@ MISTAKES = (
         (
             "Look at the diagonal of your matrix of cosines.",
             "Give every instance a class of its own. How many false negatives should there be, and how many do you find?",
-            "A row is of its own class and nearer to itself than anything else is, so at low temperatures it takes nearly all "
-            "of the push. It is no negative: of 2n rows, two are not.",
+            "A row is of its own class and nearer to itself than anything else is, so at low temperatures it takes nearly "
+            "all of the push. It is no negative: of 2n rows, two are not.",
         ),
         (partial(flawed, oneself=True), partial(flawed, oneself=True, partner=True)),
         ("share", "push", "bias", "cold"),
@@ -136,8 +153,8 @@ MISTAKES = (
         (
             "Look at how many negatives one anchor has in your answer.",
             "With three instances in two views there are six rows. Take the first: which rows are neither it nor its partner?",
-            "The other rows of the anchor's own view are candidates too. The share may come out the same without them, because "
-            "both views have the same labels; who is pushed does not.",
+            "The other rows of the anchor's own view are candidates too. The share may come out the same without them, "
+            "because both views have the same labels; who is pushed does not.",
         ),
         (partial(flawed, one_view=True),),
         ("push", "bias", "cold"),
@@ -162,8 +179,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Which of your three numbers change, and which should?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         ("push", "bias", "cold"),
@@ -188,8 +205,8 @@ MISTAKES = (
         (
             "Look at which of the two denominators you subtract.",
             "Move the class-mates of an anchor next to it. Does the denominator of the loss grow or shrink? And your bias?",
-            "False negatives lie nearer than others as soon as a model has learnt anything, and so the denominator of the loss "
-            "is larger than one with true negatives alone. The bias says by how much, so it is positive there.",
+            "False negatives lie nearer than others as soon as a model has learnt anything, and so the denominator of the "
+            "loss is larger than one with true negatives alone. The bias says by how much, so it is positive there.",
         ),
         (partial(flawed, flipped=True),),
         ("bias", "cold"),
@@ -211,8 +228,8 @@ MISTAKES = (
         (
             "Look at the largest number that your code ever holds.",
             "What is the exponential of 100 in float32? And infinity divided by infinity?",
-            "Neither the weights nor the bias needs the exponentials themselves: weights come out the same when all logits of "
-            "a row are lowered together, and for logarithms of sums there is a function that does the lowering for you.",
+            "Neither the weights nor the bias needs the exponentials themselves: weights come out the same when all logits "
+            "of a row are lowered together, and for logarithms of sums there is a function that does the lowering for you.",
         ),
         (partial(flawed, exp_first=True),),
         ("cold",),

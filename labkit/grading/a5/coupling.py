@@ -74,8 +74,8 @@ MISTAKES = (
             "Look at the inputs on which your answer is infinite.",
             "In float32, what is one minus 0.99999999? How small can a factor get before your code calls it zero?",
             "What you want is small, and you get it as the difference of two large things. It is also a sum over the "
-            "negatives, over a sum over everybody, and the logarithm of each of these sums can be had without any rounding to "
-            "zero.",
+            "negatives, over a sum over everybody, and the logarithm of each of these sums can be had without any rounding "
+            "to zero.",
         ),
         (partial(flawed, digits=True),),
         ("easy",),
@@ -99,8 +99,8 @@ MISTAKES = (
         (
             "Look at how many candidates one anchor has in your answer.",
             "Take one instance beside a few others, and work out by hand which rows its anchor is compared with.",
-            "Of 2n rows, an anchor is compared with all but itself. In your answer it is compared with n of them, those of the "
-            "other view; the rest of its own view are negatives as well.",
+            "Of 2n rows, an anchor is compared with all but itself. In your answer it is compared with n of them, those of "
+            "the other view; the rest of its own view are negatives as well.",
         ),
         (partial(flawed, one_view=True),),
         ("value", "easy"),
@@ -126,8 +126,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Should its factor change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         ("value", "easy"),
@@ -152,8 +152,8 @@ MISTAKES = (
         "you left the one over temperature of the chain rule in the factor",
         (
             "Look at what changes between the gradient of InfoNCE and that of DCL, and what both have.",
-            "Put all n instances in one point. Does the part of the softmax that the negatives have depend on the temperature "
-            "there?",
+            "Put all n instances in one point. Does the part of the softmax that the negatives have depend on the "
+            "temperature there?",
             "Both gradients are divided by the temperature, because both losses look at cosines over the temperature. The "
             "factor is only what one of them has and the other has not.",
         ),

@@ -38,13 +38,15 @@ def flawed(
     positive, negatives = terms[pair], (terms * ~(own | pair)).sum(1)
     expected = tau_plus * positive * (1 if forgets else count)
     left = negatives + expected if adds else negatives - expected
-    left = left if whole else left / (1 - tau_plus)
     lowest = (-1 / temperature - largest[:, 0]).exp()
+    if floor == "early":
+        left = torch.maximum(left, count * lowest)
+    left = left if whole else left / (1 - tau_plus)
     if floor == "right":
         left = torch.maximum(left, count * lowest)
     elif floor == "one":
         left = torch.maximum(left, lowest)
-    elif floor != "none":
+    elif floor not in ("none", "early"):
         left = left.clamp(min=float(floor))
     below = left if decoupled else positive + left
     return (below.log() - positive.log()).mean()
@@ -130,9 +132,9 @@ MISTAKES = (
             "Look at what your code takes the logarithm of when a positive is very near.",
             "Let the positive of one anchor have cosine one and its negatives be far off, with a large share to take away. "
             "Which is larger, the sum or what you take off?",
-            "The correction is right on average and not for each anchor, so it can take off more than there is. The least that "
-            "a sum over N negatives can be at this temperature is known, because a cosine has a smallest value; the correction "
-            "stops there.",
+            "The correction is right on average and not for each anchor, so it can take off more than there is. The least "
+            "that a sum over N negatives can be at this temperature is known, because a cosine has a smallest value; the "
+            "correction stops there.",
         ),
         (partial(flawed, floor="none"),),
         ("floor",),
@@ -144,10 +146,24 @@ MISTAKES = (
         (
             "Look at how many negatives your floor is made for.",
             "Put all N negatives of an anchor on the far side of the sphere. What is their sum, and what is your floor?",
-            "The floor stands for a sum, and the sum has N terms. Where all of them are as small as they can be, floor and sum "
-            "should be the same.",
+            "The floor stands for a sum, and the sum has N terms. Where all of them are as small as they can be, floor and "
+            "sum should be the same.",
         ),
         (partial(flawed, floor="one"),),
+        ("floor",),
+        22,
+    ),
+    Mistake(
+        "floor-before-the-scaling",
+        "you put the floor in too early, and then stretch it along with the rest",
+        (
+            "Look at the order of the last two steps of your correction.",
+            "What is the least that your corrected sum can be in the end? Is that the sum of N negatives on the far side of "
+            "the sphere?",
+            "The floor is what N negatives add up to at least, and the corrected sum stands for N negatives only when the "
+            "correction is complete. A floor below something that is still to be stretched comes out too high.",
+        ),
+        (partial(flawed, floor="early"),),
         ("floor",),
         22,
     ),
@@ -185,8 +201,8 @@ MISTAKES = (
         (
             "Look at whether your correction makes the denominator larger or smaller.",
             "Some of the negatives are positives. Are they nearer than the others, and is the sum then too large or too small?",
-            "False negatives swell the denominator, so the correction takes away. Yours pushes the anchor from its class-mates "
-            "even harder.",
+            "False negatives swell the denominator, so the correction takes away. Yours pushes the anchor from its "
+            "class-mates even harder.",
         ),
         (partial(flawed, adds=True),),
         EVERYTHING,
@@ -197,8 +213,8 @@ MISTAKES = (
         (
             "Look at the number you multiply the share by, and at the number of terms in your sum.",
             "Put all embeddings in one point and count the terms of the sum before the correction. Is that your N?",
-            "There are 2n rows. The anchor is one of them and its partner is another; neither is in the sum, so neither may be "
-            "in its count.",
+            "There are 2n rows. The anchor is one of them and its partner is another; neither is in the sum, so neither may "
+            "be in its count.",
         ),
         (partial(flawed, extra=1), partial(flawed, extra=2)),
         EVERYTHING,
@@ -224,8 +240,8 @@ MISTAKES = (
             "Look at the largest number that your code ever holds.",
             "What is the exponential of 100 in float32? The paper's own code takes it; why did its authors never see this?",
             "The ratio of the denominator to the positive does not change when all logits of an anchor are lowered together. "
-            "Lower them by the largest before any exponential is taken, and do not forget that the floor is one of the things "
-            "to lower.",
+            "Lower them by the largest before any exponential is taken, and do not forget that the floor is one of the "
+            "things to lower.",
         ),
         (partial(flawed, exp_first=True),),
         ("cold",),

@@ -80,8 +80,8 @@ MISTAKES = (
         "your positive is still in the denominator: this is InfoNCE",
         (
             "Look at what an anchor of yours is compared with.",
-            "Put all 2n embeddings in one point. What does your loss say there, and how many candidates is that the logarithm "
-            "of?",
+            "Put all 2n embeddings in one point. What does your loss say there, and how many candidates is that the "
+            "logarithm of?",
             "Decoupled means that the positive is not among those that the anchor is compared with. It still pulls, but it "
             "does so in one of the two terms only.",
         ),
@@ -119,10 +119,10 @@ MISTAKES = (
         "your denominator includes the anchor itself",
         (
             "Look at the diagonal of your matrix of cosines.",
-            "Put all 2n embeddings in one point. What does your loss say there, and how many candidates is that the logarithm "
-            "of?",
-            "Nothing is as near to an anchor as the anchor, so at low temperatures it is the largest term in your sum. Neither "
-            "the anchor nor its partner is a negative: 2n less two are.",
+            "Put all 2n embeddings in one point. What does your loss say there, and how many candidates is that the "
+            "logarithm of?",
+            "Nothing is as near to an anchor as the anchor, so at low temperatures it is the largest term in your sum. "
+            "Neither the anchor nor its partner is a negative: 2n less two are.",
         ),
         (partial(flawed, oneself=True), partial(flawed, oneself=True, whole=True)),
         ("value", "gradient", "cold"),
@@ -162,10 +162,10 @@ MISTAKES = (
         "you took a number off the masked logits that is not large enough at temperature 0.01",
         (
             "Look at what is left of a masked logit when the temperature is very low.",
-            "At temperature 0.01 the cosine of an anchor with itself becomes a logit of 100. How much is left after your mask, "
-            "and how does that compare with a negative on the far side of the sphere?",
-            "A finite amount taken off is a mask only as long as logits are small beside it; published code has this, with the "
-            "logarithm of 1e-45, about minus 104. What is masked should have no weight at any temperature.",
+            "At temperature 0.01 the cosine of an anchor with itself becomes a logit of 100. How much is left after your "
+            "mask, and how does that compare with a negative on the far side of the sphere?",
+            "A finite amount taken off is a mask only as long as logits are small beside it; published code has this, with "
+            "the logarithm of 1e-45, about minus 104. What is masked should have no weight at any temperature.",
         ),
         (partial(flawed, leaks=-math.log(1e-45)), partial(flawed, leaks=100.0)),
         ("cold",),
@@ -203,8 +203,8 @@ MISTAKES = (
         (
             "Look at how many negatives one anchor has in your answer.",
             "Take one instance beside a few others, and work out by hand which rows its anchor is compared with.",
-            "Of 2n rows, two are no negatives: the anchor and its partner. You leave out the rest of the anchor's own view as "
-            "well.",
+            "Of 2n rows, two are no negatives: the anchor and its partner. You leave out the rest of the anchor's own view "
+            "as well.",
         ),
         (partial(flawed, across=True),),
         ("value", "gradient", "cold"),
@@ -227,8 +227,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         ("value", "gradient", "cold"),

@@ -73,8 +73,8 @@ MISTAKES = (
         "your machines get no gradient from each other, even where the gathering was to carry it",
         (
             "Look at what your two settings of the gathering have in common.",
-            "Take an embedding of the first machine that is a hard negative for an anchor of the second. Who tells it to move "
-            "away?",
+            "Take an embedding of the first machine that is a hard negative for an anchor of the second. Who tells it to "
+            "move away?",
             "An embedding is pushed twice: as an anchor by its own machine, and as a candidate by all the others. Where "
             "gathered rows are mere numbers, the second push is lost, and the value of the loss does not show it.",
         ),
@@ -102,8 +102,8 @@ MISTAKES = (
         (
             "Look at which rows are constants for a machine, and which are not.",
             "Count the embeddings that get any gradient at all from your answer without gradient. How would it learn?",
-            "The gathering returns numbers for everybody, the own rows included, and they have to be replaced by the rows that "
-            "the machine has computed itself.",
+            "The gathering returns numbers for everybody, the own rows included, and they have to be replaced by the rows "
+            "that the machine has computed itself.",
         ),
         (partial(flawed, gather="nowhere"),),
         ("without",),
@@ -115,8 +115,8 @@ MISTAKES = (
         (
             "Look at what is done with the gradients of several machines.",
             "Take the same batch on one machine and on four. Should a step be four times as long on four?",
-            "The wrapper around the model averages the machines' gradients. Whoever forgets that, or divides once more, trains "
-            "with another learning rate, and a different one for each number of machines.",
+            "The wrapper around the model averages the machines' gradients. Whoever forgets that, or divides once more, "
+            "trains with another learning rate, and a different one for each number of machines.",
         ),
         (partial(flawed, summed=True),),
         EVERYTHING,
@@ -166,10 +166,10 @@ MISTAKES = (
         "each of your machines takes everybody's anchors, where it was to take its own only",
         (
             "Look at what the last argument changes in your answer.",
-            "Four machines that all compute the whole loss do the same work four times. What does each of them compute, if it "
-            "takes its own anchors only?",
-            "The two settings have one value and not one gradient, unless the gathering carries it. With its own anchors only, "
-            "a machine hears nothing of what the others' anchors want of its rows.",
+            "Four machines that all compute the whole loss do the same work four times. What does each of them compute, if "
+            "it takes its own anchors only?",
+            "The two settings have one value and not one gradient, unless the gathering carries it. With its own anchors "
+            "only, a machine hears nothing of what the others' anchors want of its rows.",
         ),
         (partial(flawed, anchors="all"),),
         ("without",),
@@ -193,8 +193,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         EVERYTHING,

@@ -80,9 +80,9 @@ MISTAKES = (
         (
             "Look at what your weights add up to over the negatives of one anchor.",
             "Set beta to zero, so that every negative weighs the same. Which loss should be left, and is it?",
-            "A softmax gives shares of one. With shares the sum over N negatives turns into an average of them, so the push no "
-            "longer grows with their number. The weights say who counts more than others: on average a negative should count "
-            "as it did.",
+            "A softmax gives shares of one. With shares the sum over N negatives turns into an average of them, so the push "
+            "no longer grows with their number. The weights say who counts more than others: on average a negative should "
+            "count as it did.",
         ),
         (partial(flawed, mean="one in all"),),
         EVERYTHING,
@@ -107,8 +107,8 @@ MISTAKES = (
         (
             "Look at over what you average the weights.",
             "Take two anchors, one in a crowd and one alone. Whose negatives should weigh one on average?",
-            "Every anchor compares its own negatives with each other. With one mean for the whole batch the anchors in a crowd "
-            "get heavier negatives, and those alone get lighter ones.",
+            "Every anchor compares its own negatives with each other. With one mean for the whole batch the anchors in a "
+            "crowd get heavier negatives, and those alone get lighter ones.",
         ),
         (partial(flawed, mean="of the batch"),),
         EVERYTHING,
@@ -161,8 +161,8 @@ MISTAKES = (
             "Look at what beta multiplies.",
             "At a low temperature, by how much does the nearest negative outweigh the second nearest in your answer? Does it "
             "depend on the temperature?",
-            "In this paper a weight is a power of the very term it stands beside, and beta is the exponent. The temperature is "
-            "in that term already.",
+            "In this paper a weight is a power of the very term it stands beside, and beta is the exponent. The temperature "
+            "is in that term already.",
         ),
         (partial(flawed, bare=True),),
         EVERYTHING,
@@ -196,8 +196,8 @@ MISTAKES = (
         (
             "Look at what an anchor of yours is compared with.",
             "Set beta to zero. Which loss should be left, and which is yours?",
-            "Weighing changes the sum over the negatives. The positive stands beside that sum, as it does in InfoNCE; dropping "
-            "it is another idea, that of DCL.",
+            "Weighing changes the sum over the negatives. The positive stands beside that sum, as it does in InfoNCE; "
+            "dropping it is another idea, that of DCL.",
         ),
         (partial(flawed, decoupled=True),),
         EVERYTHING,
@@ -235,8 +235,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         EVERYTHING,

@@ -139,8 +139,8 @@ MISTAKES = (
             "Look at how many candidates your anchors have.",
             "Write down the terms of the binary cross-entropy for the two cells of a softmax. What is the one cell's gain to "
             "the other?",
-            "With two candidates the second cell repeats the term of the first, and the mean over two equal terms is the term. "
-            "A fault that a batch of two cannot show needs a larger batch.",
+            "With two candidates the second cell repeats the term of the first, and the mean over two equal terms is the "
+            "term. A fault that a batch of two cannot show needs a larger batch.",
         ),
         (two_by_two,),
         ("softmax",),

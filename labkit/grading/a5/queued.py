@@ -108,8 +108,8 @@ MISTAKES = (
         "your gradient reaches the keys, or what is in the queue",
         (
             "Look at which of your inputs gets a gradient.",
-            "The keys come from an encoder that is a slow copy of the other one. Who moves that encoder: the optimiser, or the "
-            "copying?",
+            "The keys come from an encoder that is a slow copy of the other one. Who moves that encoder: the optimiser, or "
+            "the copying?",
             "Keys are targets. They are held, and only the queries learn; and a stored key that still had its history would "
             "keep the whole graph of an old batch alive. Something has to cut them off before they are used and before they "
             "are stored.",
@@ -136,8 +136,8 @@ MISTAKES = (
         (
             "Look at the queue that you give back.",
             "What would the queue hold after a hundred steps of yours?",
-            "The keys of this batch are the negatives of the next ones. They have to enter after the loss is computed, or the "
-            "queue stays what it was at the start.",
+            "The keys of this batch are the negatives of the next ones. They have to enter after the loss is computed, or "
+            "the queue stays what it was at the start.",
         ),
         (partial(flawed, stale=True),),
         ("gradient", "queue"),
@@ -159,8 +159,8 @@ MISTAKES = (
         (
             "Look at the lengths of the rows of your queue after a step.",
             "The next step takes inner products with the rows of the queue. What are these, if a row has length three?",
-            "The queue that was handed to you holds rows of length one, and it is used as it is. What you put in should be of "
-            "the same kind.",
+            "The queue that was handed to you holds rows of length one, and it is used as it is. What you put in should be "
+            "of the same kind.",
         ),
         (partial(flawed, raw_keys=True),),
         ("gradient", "queue"),
@@ -172,8 +172,8 @@ MISTAKES = (
         (
             "Look at how many negatives one query has in your answer.",
             "Hand in an empty queue, or imagine one. How many candidates should a query have then?",
-            "That would be another loss, and a possible one. The one asked for compares a query with its own key and with what "
-            "is in the queue, and with nobody else.",
+            "That would be another loss, and a possible one. The one asked for compares a query with its own key and with "
+            "what is in the queue, and with nobody else.",
         ),
         (partial(flawed, in_batch=True),),
         ("loss", "gradient"),
@@ -184,8 +184,8 @@ MISTAKES = (
         (
             "Look at what a query of yours is compared with.",
             "Let the query be equal to its key, and the queue be far away. Can the loss be negative?",
-            "A softmax over the candidates has the positive as one of them. Leaving it out is another idea, that of DCL; here "
-            "the loss is that of recognising the own key among all candidates.",
+            "A softmax over the candidates has the positive as one of them. Leaving it out is another idea, that of DCL; "
+            "here the loss is that of recognising the own key among all candidates.",
         ),
         (partial(flawed, decoupled=True),),
         ("loss", "gradient"),

@@ -29,6 +29,15 @@ def cold(draw: Draw, each: int, temperature: float) -> dict[str, object]:
     return {"images": images, "captions": 3 * captions, "keep": kept(draw, 6, each), "temperature": temperature}
 
 
+def beyond(draw: Draw, temperature: float) -> dict[str, object]:
+    """Every caption lies opposite its image, and what is masked lies right beside it."""
+    one = unit(draw.rows(1, 4))
+    middle = torch.cat([one, -one]).repeat(3, 1)
+    images, captions = middle + 0.1 * draw.rows(6, 4), 0.1 * draw.rows(6, 4) - middle
+    keep = torch.arange(6)[:, None] % 2 == torch.arange(6) % 2
+    return {"images": images, "captions": captions, "keep": keep, "temperature": temperature}
+
+
 def kept(draw: Draw, n: int, each: int, whole: bool = False) -> Tensor:
     own = torch.eye(n, dtype=torch.bool).repeat_interleave(each, 1)
     keep = own | torch.from_numpy(draw.rng.random((n, n * each)) < 0.6) | torch.tensor(whole)
@@ -52,6 +61,7 @@ def cases(draw: Draw) -> list[Case]:
         Case("masked", inputs(draw, 5, 1, double, warm()), grads, 1e-6, says="one caption each, some masked"),
         Case("masked", inputs(draw, 4, 2, double, warm()), grads, 1e-6, says="two captions each, some masked"),
         Case("cold", cold(draw, 2, 0.01), tolerance=1e-3, says="temperature 0.01, float32"),
+        Case("cold", beyond(draw, 0.01), tolerance=1e-3, says="temperature 0.01, positives opposite, float32"),
     ]
 
 
@@ -69,22 +79,36 @@ MISTAKES = (
             "candidate out of a sum of exponentials, its exponential has to be zero, whatever its cosine was.",
         ),
         (partial(flawed, mask="times zero"),),
-        ("masked",),
+        MASKED,
         2,
     ),
     Mistake(
         "masked-with-a-large-factor",
-        "you masked by multiplying the logits with a large negative number, and some of what is masked becomes the largest of "
-        "all",
+        "you masked by multiplying the logits with a large negative number, and some of what is masked becomes the largest "
+        "of all",
         (
             "Look at the masked candidates whose cosine is negative.",
             "What is minus one times a hundred thousand times a negative number? Which candidate wins the softmax then?",
             "A factor turns the sign round as well as making a number large, so it hides a candidate on the near side of the "
-            "sphere and puts one on the far side first. To take a candidate out of a sum of exponentials, its exponential has "
-            "to be zero, whatever its cosine was.",
+            "sphere and puts one on the far side first. To take a candidate out of a sum of exponentials, its exponential "
+            "has to be zero, whatever its cosine was.",
         ),
         (partial(flawed, mask="times a large negative number"),),
         MASKED,
+        2,
+    ),
+    Mistake(
+        "mask-not-deep-enough",
+        "you took a number off the masked logits that is not large enough at temperature 0.01",
+        (
+            "Look at what is left of a masked logit when the temperature is very low.",
+            "At temperature 0.01, take a masked candidate right beside an anchor, and a kept one opposite to it. Which of "
+            "the two has the larger logit after your mask?",
+            "A finite amount taken off is a mask only as long as logits are small beside it, and at this temperature they "
+            "reach from minus a hundred to a hundred. What is masked should have no weight at any temperature.",
+        ),
+        (partial(flawed, mask="less a hundred"),),
+        ("cold",),
         2,
     ),
     Mistake(
@@ -92,11 +116,11 @@ MISTAKES = (
         "your softmax is followed by a binary cross-entropy, averaged over all cells",
         (
             "Look at how many numbers your mean goes over.",
-            "Put all embeddings in one point, with nothing masked. The loss of an anchor is then the logarithm of a number you "
-            "can count. What does yours say?",
-            "A softmax has settled already that a candidate's gain is another's loss, so the term of the positive is all there "
-            "is. The terms of the other cells say the same thing once more, and a mean over cells shrinks the loss as the "
-            "batch grows.",
+            "Put all embeddings in one point, with nothing masked. The loss of an anchor is then the logarithm of a number "
+            "you can count. What does yours say?",
+            "A softmax has settled already that a candidate's gain is another's loss, so the term of the positive is all "
+            "there is. The terms of the other cells say the same thing once more, and a mean over cells shrinks the loss as "
+            "the batch grows.",
         ),
         (partial(flawed, softmax="cells"),),
         EVERYTHING,
@@ -108,8 +132,8 @@ MISTAKES = (
             "Look at how much each of your two directions weighs.",
             "Hand in every caption twice. Each of the two means is over twice as many anchors or positives; should either of "
             "them shrink?",
-            "An image has K captions and so K positives, and its term is the mean over them. A caption has one image: there is "
-            "nothing left to divide by when the mean over the captions has been taken.",
+            "An image has K captions and so K positives, and its term is the mean over them. A caption has one image: there "
+            "is nothing left to divide by when the mean over the captions has been taken.",
         ),
         (partial(flawed, reduction="captions"),),
         SEVERAL,
@@ -144,8 +168,8 @@ MISTAKES = (
         (
             "Look at which captions you take for those of the second image.",
             "With two images and three captions each, write down whose each of the six rows is.",
-            "The captions of an image stand next to each other, all of the first image's before all of the second's. With one "
-            "caption each you do not see the difference.",
+            "The captions of an image stand next to each other, all of the first image's before all of the second's. With "
+            "one caption each you do not see the difference.",
         ),
         (partial(flawed, interleaved=True),),
         SEVERAL,
@@ -157,8 +181,8 @@ MISTAKES = (
             "Look at which comes first in your answer, the logarithm or the mean over an image's captions.",
             "Let one caption of an image have nearly all of the softmax and its others nothing. Is that a good state of "
             "affairs? What does your loss say?",
-            "A logarithm of a mean is content when one caption is found; a mean of logarithms asks for every one of them. The "
-            "loss asked for takes the mean last.",
+            "A logarithm of a mean is content when one caption is found; a mean of logarithms asks for every one of them. "
+            "The loss asked for takes the mean last.",
         ),
         (partial(flawed, inside=True),),
         SEVERAL,
@@ -195,8 +219,8 @@ MISTAKES = (
         (
             "Look at what an anchor of yours is compared with.",
             "Put all embeddings in one point, one caption each, nothing masked. The loss is the logarithm of what?",
-            "A softmax over the candidates has the positive as one of them. Leaving it out is another idea, that of DCL; here "
-            "the loss is that of recognising one's own among all that the mask allows.",
+            "A softmax over the candidates has the positive as one of them. Leaving it out is another idea, that of DCL; "
+            "here the loss is that of recognising one's own among all that the mask allows.",
         ),
         (partial(flawed, decoupled=True),),
         EVERYTHING,
@@ -208,8 +232,8 @@ MISTAKES = (
         (
             "Look at the largest number that your code ever holds.",
             "What is the exponential of 100 in float32? And infinity divided by infinity?",
-            "The logarithm of a share can be had without the share: it is a logit less the logarithm of a sum of exponentials, "
-            "and there are functions that compute both without ever holding a large number.",
+            "The logarithm of a share can be had without the share: it is a logit less the logarithm of a sum of "
+            "exponentials, and there are functions that compute both without ever holding a large number.",
         ),
         (partial(flawed, exp_first=True),),
         ("cold",),
@@ -234,8 +258,8 @@ MISTAKES = (
         (
             "Look at what goes into the matrix of similarities.",
             "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one before "
-            "they are compared.",
+            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+            "before they are compared.",
         ),
         (partial(flawed, raw=True),),
         EVERYTHING,

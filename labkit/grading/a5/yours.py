@@ -62,8 +62,8 @@ MISTAKES = (
         (
             "Look at who is among your negatives, for one anchor.",
             "What would your share be, if every instance had a class of its own?",
-            "An anchor's other view has the same label as the anchor, but it is the positive. It belongs neither to the false "
-            "negatives nor to the number you divide by.",
+            "An anchor's other view has the same label as the anchor, but it is the positive. It belongs neither to the "
+            "false negatives nor to the number you divide by.",
         ),
         (mistaken(partner=True),),
         ("share", "push"),
@@ -85,8 +85,8 @@ MISTAKES = (
         "you averaged the logarithms of the factors, where the factors are asked for",
         (
             "Look at the order of your last two steps.",
-            "Average 1 and 0.01; then average their logarithms and go back. Which of the two tells how much of the gradient is "
-            "left?",
+            "Average 1 and 0.01; then average their logarithms and go back. Which of the two tells how much of the gradient "
+            "is left?",
             "The function gives logarithms so that no factor rounds to zero. The number asked for is the average factor "
             "itself, so each has to be brought back from its logarithm before they are averaged.",
         ),
@@ -100,8 +100,8 @@ MISTAKES = (
         (
             "Look at what your number does as a model learns.",
             "For an anchor that has found its positive, is the factor on its gradient large or small?",
-            "The factor is the part of the softmax that all negatives have together, and it goes to zero as the positive takes "
-            "everything.",
+            "The factor is the part of the softmax that all negatives have together, and it goes to zero as the positive "
+            "takes everything.",
         ),
         (of_what_was_found,),
         ("coupling",),
