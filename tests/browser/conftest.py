@@ -3,14 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
-from serving import free_port, quiet_settings, wait_for
+from serving import jupyterlab
 
 from labkit.explorers import EXPLORERS
-from labkit.paths import PACKAGE, notebooks
+from labkit.paths import notebooks
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -51,31 +49,13 @@ def page(chromium):
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """The address of a JupyterLab on a copy of the lessons, without anyone's settings."""
-    home, port = tmp_path_factory.mktemp("lab"), free_port()
+    home = tmp_path_factory.mktemp("lab")
     shutil.copytree(notebooks(), home / "notebooks", ignore=shutil.ignore_patterns("*.py", ".ipynb_checkpoints"))
     for name in ("explorers", "explorers_dark"):
         (home / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook(f"explorers.explorer({n!r})" for n in EXPLORERS)))
     (home / "notebooks" / "widget.ipynb").write_text(json.dumps(notebook(WIDGET)))
-    environment = os.environ | {
-        "LABKIT_SMOKE": "1",
-        "PYTHONPATH": str(PACKAGE.parent),
-        "HOME": str(home),
-        **{name: str(home / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")},
-        "JUPYTERLAB_SETTINGS_DIR": str(quiet_settings(home)),
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.news_url=None"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
-    command += [f"--ServerApp.root_dir={home / 'notebooks'}"]
-    log = home / "server.log"
-    with log.open("w") as out:
-        server = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=home)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api/status", server, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
+    with jupyterlab(home, home / "notebooks") as address:
+        yield address
 
 
 # A view that the kernel follows, and a code that the kernel writes where a button is pressed.
