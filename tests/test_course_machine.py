@@ -116,46 +116,65 @@ def test_other_faults_of_a_release_are_found(course):
     assert "a grade id is 'scaled mean'" in found and "a cell has outputs: import torch" in found
 
 
-def test_what_leaks_is_not_released(tmp_path):
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A course that only hands out."""
     cases.register()
-    course = settings.opened(tmp_path / "course", create=True)
+    return settings.opened(tmp_path_factory.mktemp("shelf") / "course", create=True)
+
+
+def test_what_leaks_is_not_released(shelf):
     notebook = cases.source()
     notebook.cells[0].source += "\n" + "    return difference_of_rows.abs().sum(1)"
-    files.write(course.source / NAME / f"{NAME}.ipynb", nb.text(notebook))
+    files.write(shelf.source / NAME / f"{NAME}.ipynb", nb.text(notebook))
     with pytest.raises(ValueError, match=r"not handed out:\n +a line of a solution is left: return difference_of_rows"):
-        release.release(course, ["tiny"])
-    assert not (course.release / NAME).exists()
+        release.release(shelf, ["tiny"])
+    assert not (shelf.release / NAME).exists()
 
 
-def test_every_assignment_is_released_without_its_solutions(tmp_path):
+def test_every_assignment_is_released_without_its_solutions(shelf):
     """By another way than the release itself takes: whatever stands between the marks, line by line."""
-    course = settings.opened(tmp_path / "course", create=True)
-    made = release.release(course)
-    assert {each.assignment for each in made} == {name for name in release.shipped() if name.startswith("a")}
+    made = release.release(shelf, sorted(release.shipped()))
     for each in made:
         inside, hidden = False, set()
-        for cell in nb.load(course.source / each.assignment / f"{each.assignment}.ipynb").cells:
+        for cell in nb.load(shelf.source / each.assignment / f"{each.assignment}.ipynb").cells:
             for line in cell.source.splitlines():
                 inside = (inside or "BEGIN SOLUTION" in line) and "END SOLUTION" not in line
                 if inside and len(line.strip()) > 24 and not line.strip().startswith(("import ", "from ")):
                     hidden.add(line.strip())
         text = each.file.read_text(encoding="utf-8")
-        assert hidden and not [line for line in hidden if json.dumps(line)[1:-1] in text]
+        assert hidden and not [line for line in hidden if json.dumps(line)[1:-1] in text], each.assignment
         assert "SOLUTION" not in text
+    assert release.chosen(shelf, None) == sorted(name for name in release.shipped() if name.startswith("a"))
 
 
-def test_an_edited_source_is_kept_unless_forced(tmp_path):
-    course = settings.opened(tmp_path / "course", create=True)
-    assert not release.release(course, ["a1"], variant="2025")[0].kept
-    path = course.source / "a1_infonce" / "a1_infonce.ipynb"
+def test_an_edited_source_is_kept_unless_forced(shelf):
+    assert not release.release(shelf, ["a1"], variant="2025")[0].kept
+    path = shelf.source / "a1_infonce" / "a1_infonce.ipynb"
     notebook = nb.load(path)
     notebook.cells[0].source = "# Ours"
     files.write(path, nb.text(notebook))
-    (again,) = release.release(course, ["a1"], variant="2026")
+    (again,) = release.release(shelf, ["a1"], variant="2026")
     assert again.kept and nb.load(again.file).cells[0].source == "# Ours"
     assert 'VARIANT = "2026"' in at(nb.load(again.file), "given").source
-    (forced,) = release.release(course, ["a1_infonce"], force=True)
+    (forced,) = release.release(shelf, ["a1_infonce"], force=True)
     assert not forced.kept and forced.variant == "2026" and nb.load(path).cells[0].source != "# Ours"
+    with pytest.raises(ValueError, match="there is no assignment 'a99'"):
+        release.release(shelf, ["a99"])
+    with pytest.raises(ValueError, match="an id of a student"):
+        release.release(shelf, ["a1"], students=["../ada"])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", sorted(name for name in release.shipped() if name.startswith("a")))
+def test_the_answers_of_every_assignment_earn_everything(shelf, name):
+    """The sources' own solutions, handed in as a student would, run where labkit's losses are closed."""
+    release.release(shelf, [name], variant="2026", students=["ada"])
+    notebook = nb.load(shelf.source / name / f"{name}.ipynb")
+    release.with_variant(notebook, "2026-ada")
+    files.write(shelf.submitted / "ada" / name / f"{name}.ipynb", nb.text(notebook))
+    (found,) = machine.run(shelf, name).graded
+    assert found.earned == found.points > 0 and not found.flags + found.errors + found.repairs
 
 
 # ------------------------------------------------------------------ grades
