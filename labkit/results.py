@@ -30,6 +30,7 @@ TOPICS: tuple[str, ...] = (
     "labkit.recipes.bridge",
     "labkit.recipes.clinic",
     "labkit.recipes.course_collapse",
+    "labkit.recipes.course_supervised",
     "labkit.recipes.course_displacement",
     "labkit.recipes.course_plane",
     "labkit.recipes.course_temperature",

@@ -1,0 +1,140 @@
+"""A linear probe by least squares: fitted on some rows, asked about others."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labkit.grading.draw import Draw
+from labkit.grading.exercise import Case, Mistake, exercise
+
+PARTS = {"accuracy": 2.0, "any labels": 1.0}
+
+
+def cases(draw: Draw) -> list[Case]:
+    """Noisy clusters, two of them in line with the origin; few rows to fit on; labels that are names, not places."""
+
+    def case(part: str, names: list[int], spread: float) -> Case:
+        d, fit, ask = 10, 8 * len(names), 150
+        if len(names) == 2:  # one behind the other, seen from the origin
+            centers = draw.rows(1, d, torch.float64) * torch.tensor([[1.0], [3.0]])
+        else:
+            centers = draw.rows(len(names), d, torch.float64) + 2
+        sets: list[Tensor] = []
+        for n in (fit, ask):
+            places = torch.tensor(draw.permutation(n)) % len(names)
+            sets += [(centers[places] + spread * draw.rows(n, d, torch.float64)).float(), torch.tensor(names)[places]]
+        inputs = dict(zip(("train_z", "train_y", "test_z", "test_y"), sets, strict=True))
+        return Case(part, inputs, tolerance=0.004, says=f"labels {', '.join(map(str, names))}; {fit} rows to fit on")
+
+    return [
+        case("accuracy", [0, 1], 1.6),
+        case("accuracy", [0, 1, 2], 1.6),
+        case("any labels", [3, 7, 8], 1.6),
+        case("any labels", [12, 5], 1.6),
+    ]
+
+
+def flawed(
+    train_z: Tensor,
+    train_y: Tensor,
+    test_z: Tensor,
+    test_y: Tensor,
+    *,
+    asked: str = "test",
+    fitted: str = "train",
+    bias: bool = True,
+    places: bool = False,
+    penalty: float = 0.1,
+    percent: bool = False,
+    numbers: bool = False,
+) -> Any:
+    """The probe with its usual mistakes as switches."""
+
+    def wide(z: Tensor) -> Tensor:
+        return torch.cat([z.double(), torch.ones(len(z), bias, dtype=torch.float64)], 1)
+
+    fit_z, fit_y = (train_z, train_y) if fitted == "train" else (test_z, test_y)
+    ask_z, ask_y = (test_z, test_y) if asked == "test" else (train_z, train_y)
+    names = torch.arange(int(fit_y.max()) + 1) if places else fit_y.unique()
+    target = fit_y[:, None].double() if numbers else (fit_y[:, None] == names).double()
+    a = wide(fit_z)
+    weight = torch.linalg.solve(a.T @ a + penalty * torch.eye(a.shape[1], dtype=a.dtype), a.T @ target)
+    scores = wide(ask_z) @ weight
+    said = scores.round()[:, 0] if numbers else scores.argmax(1) if places or len(names) == 0 else names[scores.argmax(1)]
+    return (said == ask_y).double().mean() * (100 if percent else 1)
+
+
+def indexed(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor) -> Any:
+    """Places of classes compared with their names."""
+    names = train_y.unique()
+    renamed = torch.searchsorted(names, train_y)
+    return flawed(train_z, renamed, test_z, test_y)
+
+
+@exercise(
+    "a6.probe",
+    parts=PARTS,
+    cases=cases,
+    mistakes=(
+        Mistake(
+            "asked-about-what-it-was-fitted-on",
+            "you ask the probe about the rows that it was fitted on, or fit it on those that it is asked about",
+            (
+                "Which of the four inputs does your answer not use?",
+                "Give the training rows random labels. A probe with many weights looks well all the same: when?",
+                "Fit on one set, count on the other.",
+            ),
+            (partial(flawed, asked="train"), partial(flawed, fitted="test"), partial(flawed, asked="train", fitted="test")),
+            ("accuracy", "any labels"),
+        ),
+        Mistake(
+            "no-constant",
+            "your probe has no constant, and the points lie far from the origin",
+            (
+                "Shift all points by the same vector. Does your accuracy change?",
+                "A line through the origin cannot part two clusters on the same side of it.",
+                "One more column, the same number in every row.",
+            ),
+            (partial(flawed, bias=False),),
+            ("accuracy", "any labels"),
+        ),
+        Mistake(
+            "labels-as-numbers",
+            "you fit the label as if it were a quantity",
+            (
+                "Is class 2 twice as much as class 1?",
+                "Exchange the names of two classes. Should the accuracy change?",
+                "One column for each class: is it this one, yes or no?",
+            ),
+            (partial(flawed, numbers=True),),
+            ("accuracy", "any labels"),
+        ),
+        Mistake(
+            "places-for-names",
+            "you compare the number of a column with a label; labels are names and need not start at 0",
+            (
+                "What are the labels in the part `any labels`?",
+                "Which column stands for the label 7 in yours?",
+                "From the winning column back to the name that it stands for.",
+            ),
+            (indexed,),
+            ("any labels",),
+        ),
+        Mistake(
+            "percent",
+            "this is in per cent; a share between 0 and 1 is asked for",
+            (
+                "How large is your largest number?",
+                "All of them right should be 1.",
+                "Counted over the number of rows, and nothing more.",
+            ),
+            (partial(flawed, percent=True),),
+            ("accuracy", "any labels"),
+        ),
+    ),
+)
+def probe(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor) -> Any:
+    """The accuracy on the test rows of a linear probe, fitted on the training rows by least squares with a small penalty."""
+    return flawed(train_z, train_y, test_z, test_y)
