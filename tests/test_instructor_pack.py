@@ -115,8 +115,8 @@ def test_configuration_in_python(file):
     source = file.read_text(encoding="utf-8").replace("INSTRUCTOR_HOME", "/home/someone")
     exec(compile(source, file.name, "exec"), {"get_config": lambda: c})
     assert c
-    assert set(c) <= {"CourseDirectory", "Exchange", "NbGrader", "Spawner", "JupyterHub", "Autograde", "GenerateFeedback",
-                      "AssignLatePenalties"}  # fmt: skip
+    assert set(c) <= {"CourseDirectory", "Exchange", "Execute", "NbGrader", "Spawner", "JupyterHub", "Autograde",
+                      "GenerateFeedback", "AssignLatePenalties"}  # fmt: skip
     assert "Not run here" in file.read_text(encoding="utf-8")
 
 
@@ -125,6 +125,7 @@ def test_what_nbgrader_is_told_it_knows():
     from nbgrader.apps.baseapp import NbGrader
     from nbgrader.coursedir import CourseDirectory
     from nbgrader.exchange.default import Exchange, ExchangeCollect
+    from nbgrader.preprocessors import Execute
     from traitlets.config import Config
 
     c = Config()
@@ -135,6 +136,7 @@ def test_what_nbgrader_is_told_it_knows():
     for source in sources:
         exec(compile(source, "config", "exec"), {"get_config": lambda: c})
     kinds = {"NbGrader": NbGrader, "CourseDirectory": CourseDirectory, "Exchange": Exchange, "ExchangeCollect": ExchangeCollect}
+    kinds["Execute"] = Execute
     for section, options in c.items():
         assert set(options) <= set(kinds[section].class_traits(config=True)), section
 

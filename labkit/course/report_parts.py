@@ -116,17 +116,20 @@ def mistakes(view: View) -> str:
             for name, words in zip(answer.mistakes, (*answer.says, *answer.mistakes), strict=False):
                 who[answer.exercise, name].append(record.student)
                 says[answer.exercise, name] = words
-    items = []
+    items: dict[bool, list[str]] = {True: [], False: []}
     for key, students in sorted(who.items(), key=lambda item: (-len(item[1]), item[0])):
         exercise, name = key
         hints, number = ladder(exercise, name)
         forty = f", number {number} of the forty" if number else ""
-        items.append(
+        items[len(students) > 1].append(
             f'<li><div class="count">{len(students)}<small>of {len(view.records)}</small></div>'
             f'<div><b>{sentence(says[key])}</b> <span class="muted"><code>{text(exercise)}</code> {text(name)}{forty}</span>'
             f'<div class="who">{", ".join(view.link(s) for s in students)}</div>{hints}</div></li>'
         )
-    inside = f'<ol class="mistakes">{"".join(items)}</ol>' if items else "<p>None was recognised.</p>"
+    often, once = (f'<ol class="mistakes">{"".join(items[key])}</ol>' if items[key] else "" for key in (True, False))
+    if often and once:
+        once = f"<details><summary>and {plural(len(items[False]), 'mistake')} of one student each</summary>{once}</details>"
+    inside = often + once or "<p>None was recognised.</p>"
     return card(
         "", "What was misunderstood", inside, "A mistake is named where an answer behaves exactly as that mistake does."
     )
