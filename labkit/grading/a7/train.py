@@ -22,10 +22,16 @@ KEYS = {
 
 
 def cases(draw: Draw) -> list[Case]:
-    seed, beta, lr = draw.integer(0, 10**6), draw.numbers(0.3, 0.5), draw.numbers(0.04, 0.08)
+    seed, beta, lr = draw.integer(0, 10**6), draw.numbers(0.3, 0.5), draw.numbers(0.1, 0.16)
     inputs: dict[str, Any] = {"start": weights(seed), **pairs(seed), "beta": beta, "lr": lr, "steps": draw.integer(4, 6)}
     right, says = trained(**inputs), f"8 pairs of unequal lengths, beta {beta:g}"
-    return [Case(part, inputs, accepts=agrees(right, *keys, tolerance=1e-4), says=says) for part, keys in KEYS.items()]
+    # Preferring the rejected answers instead gives losses that differ in the fourth digit only: each of two right loops agrees
+    # with the other to the sixth.
+    close = {"curve": 5e-6}
+    return [
+        Case(part, inputs, accepts=agrees(right, *keys, tolerance=close.get(part, 1e-4)), says=says)
+        for part, keys in KEYS.items()
+    ]
 
 
 def pairs(seed: int) -> dict[str, Tensor]:
