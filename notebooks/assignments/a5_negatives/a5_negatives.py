@@ -239,8 +239,9 @@ grading.check("a5.debiased", debiased)
 # ## 4. Hard negatives
 #
 # The opposite idea: negatives that look like the anchor teach the most, so let them weigh more. Each negative gets a weight
-# $w_{ik} \propto e^{\beta s_{ik}/\tau}$, whose **mean over the anchor's negatives is one**, and the sum becomes $\sum_k
-# w_{ik} e^{s_{ik}/\tau}$. (Robinson et al. 2020, arXiv 2010.04592, here with $\tau^+ = 0$.) With $\beta = 0$ this is NT-Xent.
+# $w_{ik} \propto e^{\beta s_{ik}/\tau}$, whose **mean over the anchor's negatives is one**, and the sum becomes
+# $\sum_k w_{ik} e^{s_{ik}/\tau}$. (Robinson et al. 2020, arXiv 2010.04592, here with $\tau^+ = 0$.) With $\beta = 0$ this is
+# NT-Xent.
 #
 # The weights are functions of the embeddings. Should the optimiser know that? In the code of this paper the gradient goes
 # *through* the weights. Other losses with weights, such as the weighted DCL in lightly, hold them *constant*. The value is
@@ -271,8 +272,8 @@ grading.check("a5.hard_negative", hard_negative)
 #
 # ## 5. Your own batch
 #
-# `given` holds a batch and three numbers that are yours alone: `given.z1`, `given.z2`, `given.labels`, `given.temperature`
-# and `given.tau_plus`. Give four numbers about them, to four digits behind the point:
+# `given` holds a batch and two numbers that are yours alone: `given.z1`, `given.z2`, `given.labels`, `given.temperature` and
+# `given.tau_plus`. Give four numbers about them, to four digits behind the point:
 #
 # - `"share"` and `"push"` of the false negatives;
 # - `"coupling"`: the mean of the factor $q_i$ over the 64 anchors (the factor, not its logarithm);
