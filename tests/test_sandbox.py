@@ -264,7 +264,7 @@ def test_open_rooms_work():
         )
         assert said.error == ""
         assert said.output.endswith(f"None {labkit.__version__}\n")
-        assert "closed" in shut.run("labkit.call('nt_xent')").error
+        assert "closed" in shut.run("labkit.diagnose(1)").error
         assert "closed" in shut.run("from labkit import catalog\ncatalog()").error
 
 

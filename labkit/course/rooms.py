@@ -31,7 +31,7 @@ SHUT: tuple[str, ...] = (
 )
 SHUT += ("registry", "course", "selfcheck", "apps", "tour", "cli")
 OPEN = ("data", "models", "training", "figures", "reader", "lessons")
-BY_NAME = ("call", "catalog", "diagnose", "Diagnosis", "DisplacementCallback", "restore")  # labkit.call, ...
+BY_NAME = ("catalog", "diagnose", "Diagnosis", "DisplacementCallback", "restore")  # labkit.catalog, ...
 
 
 class Shut:

@@ -86,7 +86,7 @@ class Sandbox:
         self.isolation = walls.chosen(isolation)
         self.left = self.limits.total_seconds
         self.begun: launch.Begun | None = None
-        self.starts = 0
+        self.starts, self.took = 0, 0.0
         self.lock = threading.RLock()
         self.cells: list[str] = []  # those that did not end the process
 
@@ -112,14 +112,13 @@ class Sandbox:
 
     def run(self, source: str) -> CellOutcome:
         """Run one cell of the notebook; the next one runs whatever became of it."""
-        began = time.monotonic()
         try:
             told = self.told({"do": "run", "source": source}, self.limits.cell_seconds)
         except Died as death:
-            return CellOutcome(error=str(death), seconds=time.monotonic() - began, died=str(death))
+            return CellOutcome(error=str(death), seconds=self.took, died=str(death))
         self.cells.append(source)
         output = words(told, "output")[: (self.limits.output_kb << 10) + 100]
-        return CellOutcome(words(told, "error")[:2000], output, time.monotonic() - began)
+        return CellOutcome(words(told, "error")[:2000], output, self.took)
 
     def ask(self, name: str, case: Case, seconds: float | None = None) -> Outcome:
         """Call what the notebook calls `name` with the inputs of the case; or fetch its value, if there are none.
@@ -140,7 +139,7 @@ class Sandbox:
             Died: there is no answer.
         """
         with self.lock:
-            while self.begun is None:
+            while self.begun is None and self.left > 0:
                 self.start()
             return self.exchanged(message, seconds)
 
@@ -163,9 +162,10 @@ class Sandbox:
 
     def exchanged(self, message: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
         """One message, one answer, within the time that is left."""
+        used_up = f"the notebook has used up its {self.limits.total_seconds:g} seconds"
         if (begun := self.begun) is None or self.left <= 0:
             self.close()
-            raise Died("timeout", f"the notebook has used up its {self.limits.total_seconds:g} seconds")
+            raise Died("timeout", used_up)
         sent = None if message is None else encode(message)  # if this cannot be encoded, it is not the student's fault
         began = time.monotonic()
         until = began + min(seconds, self.left)
@@ -178,14 +178,15 @@ class Sandbox:
             return answer
         except TimeoutError:
             self.close()
-            raise Died("timeout", f"it ran longer than {min(seconds, self.left):.3g} s") from None
+            raise Died("timeout", f"it ran longer than {seconds:g} s" if seconds <= self.left else used_up) from None
         except (EOFError, OSError):
             raise Died("killed", self.cause(self.ended(begun))) from None
         except ValueError as error:
             self.close()
             raise Died("unreadable", f"what came back is not an answer: {error}") from None
         finally:
-            self.left -= time.monotonic() - began
+            self.took = time.monotonic() - began
+            self.left -= self.took
 
     def cause(self, told: dict[str, Any]) -> str:
         """How a process ended, in words."""
