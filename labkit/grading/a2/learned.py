@@ -24,8 +24,8 @@ def cases(draw: Draw) -> list[Case]:
     return [
         case("learns", 0.5, draw.numbers(0.3, 0.5), 5, 0.0),
         case("learns", 1.5, draw.numbers(0.1, 0.2), 7, 0.0),
-        case("no drift", 0.7, draw.numbers(0.2, 0.4), 6, draw.numbers(1.0, 2.0)),
-        case("no drift", 0.7, draw.numbers(3, 5), 7, draw.numbers(1.0, 2.0)),
+        case("no drift", 0.7, draw.numbers(0.2, 0.4), 6, draw.numbers(4, 8)),
+        case("no drift", 0.7, draw.numbers(3, 5), 7, draw.numbers(4, 8)),
         case("bounded", 0.0, 0.0105, 6, 0.0, cone=4.0),  # views alike, images nearly so: the colder the better
     ]
 

@@ -15,7 +15,7 @@ from labkit.grading.exercise import Case, Mistake, exercise
 
 
 def cases(draw: Draw) -> list[Case]:
-    warm, cool = draw.numbers(0.3, 0.7), draw.numbers(1.5, 3)
+    warm, cool = draw.numbers(0.3, 0.7), draw.numbers(3, 10)
 
     def case(part: str, temperature: float, dtype: torch.dtype, tolerance: float = 1e-5, *, hard: bool = False) -> Case:
         z1, z2 = views(draw, dtype, hard=hard)

@@ -22,7 +22,26 @@ def shots(draw: Draw, labels: Tensor, count: int = SHOTS) -> Tensor:
 
 
 def held_back(draw: Draw, kind: str, seeds: int = 3) -> list[Run]:
-    """Some of the stored seeds, all temperatures, in an order of their own; and which points are labelled."""
+    """Some of the stored seeds, all temperatures, in an order of their own; and which points are labelled.
+
+    Drawn again where two temperatures come out equal, so that no rounding decides.
+    """
+    while not decided(runs := drawn(draw, kind, seeds)):
+        pass
+    return runs
+
+
+def decided(runs: list[Run]) -> bool:
+    """Whether no two temperatures have the same accuracy, at any seed or on average."""
+    table: dict[float, dict[int, float]] = {}
+    for run in runs:
+        table.setdefault(run["temperature"], {})[run["seed"]] = few_label_accuracy(run["z"], run["labels"], run["labelled"])
+    rows = torch.tensor([[row[seed] for seed in sorted(row)] for row in table.values()], dtype=torch.float64)
+    ordered = torch.cat([rows, rows.mean(1, keepdim=True)], dim=1).sort(dim=0).values
+    return bool((ordered.diff(dim=0) > 1e-6).all())
+
+
+def drawn(draw: Draw, kind: str, seeds: int) -> list[Run]:
     stored = results.load("course_temperature")
     labels = torch.from_numpy(stored[f"{kind}_labels"].astype("int64"))
     labelled = shots(draw, labels)

@@ -49,6 +49,7 @@ def cases(draw: Draw) -> list[Case]:
     return [
         case("value", batch(draw, torch.float64), 0.5, "two views of five rows"),
         case("value", batch(draw, torch.float32), draw.numbers(0.1, 0.4), "two views of five rows"),
+        case("value", batch(draw, torch.float64), draw.numbers(5, 20), "two views of five rows"),
         case("value", queue(draw, torch.float64), draw.numbers(0.15, 0.4), "four anchors, nine candidates, unequal negatives"),
         case("cold", batch(draw, torch.float32, hard=True), 0.01, "float32"),
         case("cold", batch(draw, torch.float64, hard=True), 0.001, "float64"),

@@ -30,7 +30,7 @@ def embeddings(variant: str) -> tuple[dict[str, Any], dict[str, str]]:
     for letter, kind in zip(letters, NAMES.values(), strict=True):
         z = torch.tensor(stored["z"][kinds.index(kind), seed], dtype=torch.float64) if kind else torch.stack([table, table])
         found[letter] = {"z1": unit(z[0]), "z2": unit(z[1]), "labels": labels}
-    return dict(sorted(found.items())), dict(zip(letters, NAMES, strict=True))
+    return dict(sorted(found.items())), dict(sorted(zip(letters, NAMES, strict=True)))
 
 
 PARTS = {"lookup table": ("lookup table",), "collapsed": ("untrained", "alignment only"), "spread": ("uniformity only", "both")}
