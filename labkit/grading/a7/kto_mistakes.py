@@ -83,11 +83,10 @@ MISTAKES = (
         ),
         (partial(flawed, point="with gradient"),),
         ("gradient",),
-        34,
     ),
     Mistake(
         "point-not-clamped",
-        "your point of comparison falls below zero: a divergence never does, even where its estimate would",
+        "where the mean is negative your point is not 0: a divergence never falls below that, even where its estimate does",
         (
             "Which values can a Kullback-Leibler divergence take?",
             "Let all mismatched answers become less likely by 3 nats. Where is your point?",

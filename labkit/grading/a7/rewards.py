@@ -166,7 +166,6 @@ MISTAKES = (
         ),
         (partial(answered, compared="logps"),),
         ("accuracy",),
-        36,
     ),
     Mistake(
         "accuracy-swapped",

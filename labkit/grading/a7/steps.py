@@ -161,7 +161,6 @@ MISTAKES = (
         ),
         (partial(stepped, push="slope of sigmoid"),),
         EVERY,
-        9,
     ),
     Mistake(
         "chain-rule-loses-beta",

@@ -171,7 +171,6 @@ MISTAKES = (
         ),
         (flawed(ended="likelihood"), flawed(ended="ranking")),
         ("end",),
-        36,
     ),
     Mistake(
         "margin-of-rewards",
