@@ -19,10 +19,12 @@ def trained(fate: str, which: int) -> Tensor:
     return torch.tensor(load("course_embeddings")[fate][which], dtype=torch.float64)
 
 
-def seen(draw: Draw, z: Tensor, rows: int, scale: float = 1.0, spread: float = 0.0) -> Tensor:
+def seen(draw: Draw, z: Tensor, rows: int, scale: float = 1.0, longer: int = 0) -> Tensor:
     """Some of the points, turned, and with other lengths: nothing of which a verdict on directions may notice."""
     turned = z[draw.permutation(len(z))[:rows]] @ torch.linalg.qr(draw.rows(z.shape[1], z.shape[1], torch.float64)).Q
-    return scale * turned * (spread * draw.rows(rows, 1, torch.float64)).exp()
+    lengths = torch.full((rows, 1), scale, dtype=torch.float64)
+    lengths[:longer] *= 1000
+    return (lengths * turned)[draw.permutation(rows)]
 
 
 def cone(draw: Draw, n: int, d: int, width: float, live: int = 0) -> Tensor:
@@ -54,7 +56,7 @@ def cases(draw: Draw) -> list[Case]:
         case("dimensional", flat, toy[0], "the toy, a run that is held back, short outputs"),
         case("dimensional", cone(draw, 90, 16, 2.0, live=5), cone(draw, 90, 16, 0.22), "the healthy run lies in a cone"),
         case("neither", seen(draw, well[1], 90, 1e-3), well[0], "digits, short outputs"),
-        case("neither", seen(draw, toy[1], 90, spread=3.0), toy[0], "the toy, some outputs much longer than others"),
+        case("neither", seen(draw, toy[1], 90, longer=3), toy[0], "the toy, three outputs much longer than the others"),
         case("neither", cone(draw, 90, 16, 0.07), cone(draw, 90, 16, 0.1), "two narrow cones"),
         case("other n", draw.rows(40, 96, wide), draw.rows(400, 96, wide), "40 points beside 400"),
         case("other n", draw.rows(50, 96, wide), draw.rows(draw.integer(300, 500), 96, wide), "50 points beside many more"),
@@ -162,7 +164,7 @@ def flawed(
             "raw-rows-in-the-rank",
             "some rows are longer than others, and count more in your rank",
             (
-                "Look at the toy some of whose outputs are much longer than others.",
+                "Look at the toy three of whose outputs are much longer than the others.",
                 "Make one single row a hundred times as long. What becomes of your rank?",
                 "The rank is of the same rows as the spread.",
             ),
