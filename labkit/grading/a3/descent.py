@@ -36,11 +36,12 @@ def flawed(
     kept: bool = False,
     logs: bool = False,
     adam: bool = False,
+    momentum: float = 0.0,
     once: bool = False,
 ) -> Tensor:
     """Descent on the sphere with switches for what goes wrong."""
     z = z.clone()
-    total = torch.zeros_like(z)
+    total, velocity = torch.zeros_like(z), torch.zeros_like(z)
     moments, squares, first = torch.zeros_like(z), torch.zeros_like(z), torch.zeros_like(z)
     for k in range(steps):
         z = z.detach().requires_grad_()
@@ -49,7 +50,8 @@ def flawed(
         (gradient,) = torch.autograd.grad(energy, z)
         first = gradient if k == 0 else first
         total = total + gradient
-        step = total if kept else first if once else gradient
+        velocity = momentum * velocity + gradient
+        step = total if kept else first if once else velocity
         if adam:
             moments, squares = 0.9 * moments + 0.1 * gradient, 0.999 * squares + 0.001 * gradient**2
             step = moments / (1 - 0.9 ** (k + 1)) / ((squares / (1 - 0.999 ** (k + 1))).sqrt() + 1e-8)
@@ -151,6 +153,17 @@ MISTAKES = (
         ),
         (partial(flawed, adam=True),),
         EVERY,
+    ),
+    Mistake(
+        "momentum",
+        "your steps remember the steps before them: that is momentum",
+        (
+            "Compare the first step with the second: is the second one as it would be from a fresh start?",
+            "Let the gradient vanish after one step. Do your points stop?",
+            "Asked for is the gradient at the place where the points are, and nothing of where they were.",
+        ),
+        (partial(flawed, momentum=0.9), partial(flawed, momentum=0.5)),
+        ("many steps",),
     ),
 )
 

@@ -49,6 +49,7 @@ def flawed(
     root: bool = False,
     sign: int = 1,
     total: bool = False,
+    ordered: bool = False,
     no_t: bool = False,
 ) -> Tensor:
     """Uniformity with switches for what goes wrong."""
@@ -69,7 +70,7 @@ def flawed(
         return sign * energies.exp().mean()
     if early is not None:
         return sign * torch.log(energies.exp().mean() + early)
-    return sign * (energies.logsumexp(0) - (0.0 if total else math.log(len(energies))))
+    return sign * (energies.logsumexp(0) - (0.0 if total else math.log(len(energies) * (1 + ordered))))
 
 
 EVERY = ("value", "gradient", "large t")
@@ -179,6 +180,18 @@ MISTAKES = (
         ),
         (partial(flawed, total=True),),
         EVERY,
+    ),
+    Mistake(
+        "pairs-counted-twice",
+        "you added every pair once and divided as if each had been there twice: the log of 2 too low",
+        (
+            "What is your meter of points that all coincide? It should be 0.",
+            "How many pairs do five points form? By how many do you divide?",
+            "What is added up and what it is divided by must count pairs in the same way.",
+        ),
+        (partial(flawed, ordered=True),),
+        EVERY,
+        12,
     ),
     Mistake(
         "log-missing",

@@ -41,6 +41,7 @@ def flawed(
     sign: int = 1,
     raw: bool = False,
     detached: bool = False,
+    half: bool = False,
 ) -> Tensor:
     """Alignment and uniformity with switches for what goes wrong."""
     raw1, raw2 = z1, z2
@@ -48,7 +49,7 @@ def flawed(
     a, b = (raw1, raw2) if raw else (z1, z2)
     b = {"itself": a, "flipped": b.flip(0)}.get(pairs, b)
     gaps = (a[:, None] - b).square().sum(-1).flatten() if pairs == "all" else (a - b).square().sum(1)
-    align = (gaps if squared else gaps.sqrt()).mean() / (z1.shape[1] if entries else 1)
+    align = (gaps if squared else gaps.sqrt()).mean() / (z1.shape[1] if entries else 2 if half else 1)
     first = log_mean_potential(z1, t)
     if spread == "cross":
         even = (-t * (z1[:, None] - z2).square().sum(-1)).flatten().logsumexp(0) - 2 * torch.tensor(float(len(z1))).log()
@@ -143,6 +144,17 @@ MISTAKES = (
             "Squares are added up along a row, and the mean is over rows.",
         ),
         (partial(flawed, entries=True),),
+        EVERY,
+    ),
+    Mistake(
+        "cosine-for-distance",
+        "your alignment is one minus the cosine: half of the squared distance",
+        (
+            "Two opposite views of one image: alignment 4. And yours?",
+            "Expand the squared distance of two unit vectors.",
+            "Every unit vector has a squared length of 1, and there are two of them.",
+        ),
+        (partial(flawed, half=True),),
         EVERY,
     ),
     Mistake(
