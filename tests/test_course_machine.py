@@ -87,6 +87,15 @@ def test_the_secret_is_the_owners(course):
     assert kept == []
 
 
+def test_a_secret_is_made_once_however_many_ask(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    for k in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _, where=tmp_path / str(k): settings.Course(where).secret, range(8)))
+        assert len(set(found)) == 1 and len(list((tmp_path / str(k)).iterdir())) == 1
+
+
 LEAKS = {
     "a line of a solution": ("gaps", "    return difference_of_rows.abs().sum(1)", "a line of a solution is left"),
     "a sentence of an essay": ("title", cases.ESSAY.replace(" ", "\n", 3), "a sentence of a sample answer is left"),

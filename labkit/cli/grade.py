@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,12 @@ def collect(course: Any, arguments: argparse.Namespace) -> int:
     (assignment,) = wanted(course, arguments.assignments, bool)
     found = bring_in(course, assignment, arguments.folder, arguments.roster)
     for each in found:
-        if each.status in ("refused", "ignored") or each.note:
+        if each.status in ("refused", "ignored", "aside"):
             print(f"{each.status:8} {each.student or '?':20} {each.source}  {each.note}".rstrip())
+    for (status, note), count in Counter(
+        (each.status, each.note) for each in found if each.status in ("taken", "same")
+    ).items():
+        print(f"{status:8} {count:4}  {note}".rstrip())
     print(f"{len(course.students(assignment))} students have handed in {assignment}")
     return 1 if any(each.status == "refused" for each in found) else 0
 
@@ -158,9 +163,10 @@ def run(course: Any, arguments: argparse.Namespace) -> int:
 
 def tell(batch: Any) -> None:
     """What a run did: a line for each who was graded, and what a person should look at."""
-    for each in batch.graded:
-        mistakes = ", ".join(dict.fromkeys(name for answer in each.answers for name in answer.mistakes))
-        print(f"{each.student:20} {each.earned:5g} of {each.points:g}  {mistakes}".rstrip())
+    for each in sorted(batch.graded, key=lambda record: record.student):
+        words = list(dict.fromkeys(name for answer in each.answers for name in answer.mistakes))
+        words += [f"{count} {what}" for count, what in ((each.timeouts, "timed out"), (each.kills, "killed")) if count]
+        print(f"{each.student:20} {each.earned:5g} of {each.points:g}  {', '.join(words)}".rstrip())
         for flag in each.flags:
             print(f"{'':20} ! {flag}")
     for student, why in sorted(batch.failed.items()):

@@ -25,6 +25,25 @@ def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
         raise
 
 
+def write_once(path: Path, content: str, mode: int = 0o644) -> None:
+    """Write the file unless there is one, also when several try at the same time: all of them then find the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        Path(name).chmod(mode)
+        try:
+            path.hardlink_to(name)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
 def handed_in(folder: Path) -> Iterator[Path]:
     """The regular files below a student's folder, in order; links are not followed."""
     for root, folders, names in os.walk(folder, followlinks=False):

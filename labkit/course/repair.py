@@ -76,9 +76,9 @@ def repair(data: bytes | None, notebook: Any) -> Repaired:
         theirs, ours = (named(each.get(key)) for each in (metadata, notebook.metadata))
         if theirs != ours and ours:
             made.repairs.append(f"the {says} was {theirs or 'missing'}, it is {ours} again")
-    if not any(cell.grade_id in release.known or cell.id in release.by_id for cell in cells):
-        made.flags.append("not one cell of the assignment is in this notebook: is it another one?")
     claims = claimed(cells, release, made)
+    if not claims:
+        made.flags.append("not one cell of the assignment is in this notebook: is it another one?")
     chosen = {name: choose(name, found, cells, release, made) for name, found in claims.items()}
     made.notebook.cells = nodes(laid_out(cells, chosen, release, made))
     return made

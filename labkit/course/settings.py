@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labkit.course.files import write
+from labkit.course.files import write, write_once
 
 CONFIG = """\
 # Made by `python -m labkit grade release`; yours to edit, it is not written again. Plain nbgrader commands and the hub's
@@ -61,7 +61,7 @@ class Course:
         """What the hidden inputs are drawn from: made at first use, readable by its owner only."""
         path = self.root / "secret.txt"
         if not path.exists():
-            write(path, secrets.token_hex(32) + "\n", mode=0o600)
+            write_once(path, secrets.token_hex(32) + "\n", mode=0o600)
         found = path.read_text(encoding="utf-8").strip()
         if not found:
             raise ValueError(f"{path} is empty: delete it, and another secret is made (all grades are then drawn anew)")
