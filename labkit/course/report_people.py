@@ -108,7 +108,7 @@ def trouble(view: View) -> str:
             continue
         words = [f"<li><b>{text(each)}</b></li>" for each in record.flags]
         words += [f"<li>cells: {text(each)}</li>" for each in record.errors[:5]]
-        words += [f"<li>repaired: {text(each)}</li>" for each in record.repairs]
+        words += folded([f"<li>repaired: {text(each)}</li>" for each in record.repairs])
         rows.append(
             f'<tr><th scope="row">{view.link(record.student)}</th><td class="n">{record.timeouts or ""}</td>'
             f'<td class="n">{record.kills or ""}</td><td><ul class="plain">{"".join(words)}</ul></td></tr>'
@@ -118,6 +118,14 @@ def trouble(view: View) -> str:
     head = [("Student", ""), ("Time outs", "n"), ("Stopped", "n"), ("What happened", "")]
     says = "Bold: work that could not be read, or code that reached for what is not its own. Repairs cost no points."
     return card("", "What happened on the way", table(head, "".join(rows), tall="What happened on the way"), says)
+
+
+def folded(items: list[str], shown: int = 3) -> list[str]:
+    """The first few, and the rest to open."""
+    if len(items) <= shown + 1:
+        return items
+    rest = f"<summary>and {len(items) - shown} more</summary><ul class='plain'>{''.join(items[shown:])}</ul>"
+    return [*items[:shown], f"<li><details>{rest}</details></li>"]
 
 
 def pairs(view: View) -> str:
@@ -143,9 +151,10 @@ def pair(view: View, found: Pair) -> str:
         f'<div class="sides"><pre>{text(p.first)}</pre><pre>{text(p.second)}</pre></div>'
         for p in found.passages
     )
+    alone = f"{plural(found.rare, 'piece')} that nobody else has" if found.rare else "which a few others have as well"
     return (
         f'<div class="pair"><b>{view.link(found.first)}</b> and <b>{view.link(found.second)}</b>: {found.score:.0%} of what is '
-        f"unusual in the shorter one, {plural(found.rare, 'piece')} that nobody else has"
+        f"unusual in the shorter one, {alone}"
         f"<details><summary>Compare</summary>{passages}</details></div>"
     )
 

@@ -32,7 +32,7 @@ class Received:
         student: nbgrader's id; "" where it belongs to nobody.
         files: as they lie in the student's folder now, or as they were called.
         when: of the submission, in UTC, where somebody who knows has said so.
-        note: what was done and why, in words.
+        note: what was done and why, in words; empty if there is nothing to say.
         status: "taken", "same" (it was here already), "aside" (a later attempt counts), "ignored" or "refused".
         source: the name under which it came.
     """
@@ -157,7 +157,7 @@ class Desk:
     def said(self, student: str, pieces: list[Piece], files: tuple[str, ...], note: str, status: Status) -> Received:
         late, source = any(p.sender.late for p in pieces), pieces[0].entry.way[0]
         when = self.moment(student, pieces, last=status in ("taken", "same"))
-        return Received(student, tuple(sorted(files)), when, note or "as it came", status, source, late)
+        return Received(student, tuple(sorted(files)), when, note, status, source, late)
 
     def moment(self, student: str, pieces: list[Piece], *, last: bool = True) -> datetime | None:
         """When it was submitted, as far as somebody who knows has said so; in UTC."""
@@ -175,7 +175,7 @@ class Desk:
             notes.append("not on the roster")
         if first.late:
             notes.append("the LMS marks it late")
-        if self.moment(student, pieces) is None:
+        if self.times and self.moment(student, pieces) is None:
             notes.append("no time of submission known")
         elif first.system == "plain" and student not in self.times:
             notes.append("the time is that of the file")
