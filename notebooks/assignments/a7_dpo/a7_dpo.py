@@ -71,8 +71,9 @@ given = grading.given("a7", VARIANT)
 def sequence_logps(logits, labels, mask, average=False):
     """The log-probability of each row's answer, (n,).
 
-    logits (n, t, v), of any precision; half precision is computed in float32. labels (n, t), the token ids that went in.
-    mask (n, t), True at the tokens of the answer. With average=True, the mean over the answer's tokens instead of their sum.
+    logits (n, t, v), of any precision; half precision is computed in float32.
+    labels (n, t), the token ids that went in. mask (n, t), True at the answer's tokens.
+    With average=True, the mean over the answer's tokens instead of their sum.
     """
     ### BEGIN SOLUTION
     if logits.dtype in (torch.float16, torch.bfloat16):
@@ -170,7 +171,8 @@ show(
 def optimal_policy(ref_logps, rewards, beta):
     """Log-probabilities of the best policy, (n, k).
 
-    ref_logps (n, k), the reference's log-probabilities of k answers to each of n prompts. rewards (n, k). beta > 0, a number.
+    ref_logps (n, k), the reference's log-probabilities of k answers to n prompts.
+    rewards (n, k). beta > 0, a number.
     """
     ### BEGIN SOLUTION
     return (ref_logps + rewards / beta).log_softmax(-1)
@@ -220,9 +222,9 @@ print("minus the reward:", [f"{x:.3f}" for x in (back - reward)[0]])
 
 # %% nbgrader={"grade": false, "grade_id": "dpo", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def dpo(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, beta=0.1, label_smoothing=0.0):
-    """The DPO loss, a mean over pairs: a number through which gradients flow to the policy's log-probabilities.
+    """The DPO loss, a mean over pairs: a number through which gradients flow to the policy.
 
-    Four tensors (n,): summed log-probabilities of the answers under the policy and under its reference.
+    Four tensors (n,): summed log-probabilities of the answers under policy and reference.
     """
     ### BEGIN SOLUTION
     margin = (chosen_logps - ref_chosen_logps) - (rejected_logps - ref_rejected_logps)
@@ -249,7 +251,7 @@ grading.check("a7.dpo", dpo)
 
 # %% nbgrader={"grade": false, "grade_id": "implicit_rewards", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def implicit_rewards(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, beta=0.1):
-    """A dict: "chosen" (n,) and "rejected" (n,), the answers' implicit rewards, and "accuracy", a share between 0 and 1."""
+    """A dict: "chosen" (n,) and "rejected" (n,), implicit rewards; "accuracy", from 0 to 1."""
     ### BEGIN SOLUTION
     chosen = beta * (chosen_logps - ref_chosen_logps)
     rejected = beta * (rejected_logps - ref_rejected_logps)
@@ -336,7 +338,8 @@ def kto(
 ):
     """The KTO loss, a mean over all n answers.
 
-    logps, ref_logps (n,), summed log-probabilities under policy and reference. desirable (n,), True or False.
+    logps, ref_logps (n,), summed log-probabilities under policy and reference.
+    desirable (n,), True or False.
     mismatched_logps, ref_mismatched_logps (m,), the same of answers to other prompts.
     """
     ### BEGIN SOLUTION
@@ -368,12 +371,14 @@ grading.check("a7.kto", kto)
 
 # %% nbgrader={"grade": false, "grade_id": "dpo_steps", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def dpo_steps(logits, chosen, rejected, beta, lr, steps):
-    """A dict: "logits" (n, k) after the last step, and "losses" (steps,), the DPO loss before each of them.
+    """A dict: "logits" (n, k) after the last step, and "losses" (steps,), before each step.
 
-    logits (n, k), the policy's start and the reference. chosen, rejected (n,), column numbers. The loss is a mean over prompts.
+    logits (n, k), the policy's start and the reference. chosen, rejected (n,), columns.
+    The loss is a mean over prompts.
     """
     ### BEGIN SOLUTION
-    start, policy, rows, losses = logits.clone(), logits.clone(), torch.arange(len(logits)), []
+    start, policy, losses = logits.clone(), logits.clone(), []
+    rows = torch.arange(len(logits))
     for _ in range(steps):
         gained = policy - start
         z = beta * (gained[rows, chosen] - gained[rows, rejected])
@@ -437,7 +442,7 @@ def built(weights):
 
 # %% nbgrader={"grade": false, "grade_id": "train", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def train(start, chosen, chosen_mask, rejected, rejected_mask, beta, lr, steps):
-    """A DPO run. start: weights for `built`; chosen, rejected (n, t): token ids; masks (n, t). A dict of the entries above."""
+    """A DPO run from the weights `start`, on pairs (n, t) with masks: a dict of the entries above."""
     ### BEGIN SOLUTION
     policy, reference, losses = built(start), built(start), []
     optimizer = torch.optim.SGD(policy.parameters(), lr=lr)
