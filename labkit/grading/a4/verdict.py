@@ -58,6 +58,8 @@ def cases(draw: Draw) -> list[Case]:
         case("neither", seen(draw, well[1], 90, 1e-3), well[0], "digits, short outputs"),
         case("neither", seen(draw, toy[1], 90, longer=3), toy[0], "the toy, three outputs much longer than the others"),
         case("neither", cone(draw, 90, 16, 0.07), cone(draw, 90, 16, 0.1), "two narrow cones"),
+        case("neither", cone(draw, 90, 16, 0.5), cone(draw, 90, 16, 3.0), "a fifth of the healthy spread"),
+        case("neither", cone(draw, 90, 16, 3.0, live=11), cone(draw, 90, 16, 3.0), "two thirds of the healthy rank"),
         case("other n", draw.rows(40, 96, wide), draw.rows(400, 96, wide), "40 points beside 400"),
         case("other n", draw.rows(50, 96, wide), draw.rows(draw.integer(300, 500), 96, wide), "50 points beside many more"),
     ]

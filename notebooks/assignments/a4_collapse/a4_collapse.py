@@ -375,7 +375,7 @@ for name, settings in runs.items():
     color = {"sick": VERMILION, "repaired": BLUE}.get(name, MUTED)
     ax.scatter(found["variance"], found["rank"], s=90, color=color, zorder=3)
     word = f"{name}, agreement {found['agreement']:.2f}"
-    offset = (0, -16) if color == MUTED else (0, 9)
+    offset = (0, -16) if name in ("sick", "untrained") else (0, 9)
     ax.annotate(word, (found["variance"], found["rank"]), offset, textcoords="offset points", ha="center", color=color)
 ax.set(xscale="log", xlim=(0.003, 3), ylim=(0, 9), xlabel="variance of an output", ylabel="effective rank of eight outputs")
 show(figure, "Runs by variance and rank. The repaired run lies in the shaded region at upper right; the untrained one as well, or "
