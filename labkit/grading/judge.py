@@ -16,6 +16,10 @@ UNKNOWN = (
     "None of the mistakes known here fits. Take a small input and work it out by hand: "
     'grading.example("{exercise}") gives you the first one that is tried.'
 )
+MORE = (
+    "That explains a part of it; other inputs go wrong in a way that is not known here. "
+    'Start with the mistake that is; grading.example("{exercise}") gives you an input to work through.'
+)
 PATIENCE = 2  # calls that may run out of time or die before the rest is not asked any more
 
 
@@ -50,12 +54,12 @@ def judge(exercise: Exercise, asker: Asker, *, seed: int | str, variant: str = P
     parts = tuple(
         part(name, points, [each for each in seen if each.case.part == name]) for name, points in exercise.parts.items()
     )
-    wrong = any(each.why for each in seen)
-    mistakes = recognised(exercise, seen, tried, str(seed), variant) if wrong else ()
+    wrong = any(each.why and each.got.kind not in ("missing", "timeout", "killed") for each in seen)
+    mistakes, left = recognised(exercise, seen, tried, str(seed), variant) if wrong else ([], 0)
     errors = {each.got.error for each in seen}
     note = errors.pop() if len(errors) == 1 else ""  # every call went wrong in the same way: that is said once
-    if wrong and exercise.mistakes and not mistakes and not note:
-        note = UNKNOWN.format(exercise=exercise.name)
+    if left and exercise.mistakes and not note:
+        note = (MORE if mistakes else UNKNOWN).format(exercise=exercise.name)
     return Report(exercise.name, exercise.asks, parts, tuple(mistakes), note)
 
 
@@ -122,8 +126,8 @@ def part(name: str, points: float, seen: list[Seen]) -> Part:
 # ---------------------------------------------------------------- which mistake is it?
 
 
-def recognised(exercise: Exercise, seen: list[Seen], tried: list[int], seed: str, variant: str) -> list[Mistake]:
-    """The mistakes that explain the wrong cases, the best explanation first; two at once where mutants are switches."""
+def recognised(exercise: Exercise, seen: list[Seen], tried: list[int], seed: str, variant: str) -> tuple[list[Mistake], int]:
+    """The mistakes that explain the wrong cases, the best explanation first, and how many cases are left unexplained."""
 
     def explained(mutant: Callable[..., Any]) -> tuple[bool, set[int]]:
         outcomes = mistaken(exercise, mutant, seed, variant)
@@ -139,7 +143,7 @@ def recognised(exercise: Exercise, seen: list[Seen], tried: list[int], seed: str
         if cases & left:
             left -= cases
             named += [mistake for mistake in mistakes if mistake not in named]
-    return named
+    return named, len(left)
 
 
 def rank(explanation: tuple[bool, set[int]]) -> int:

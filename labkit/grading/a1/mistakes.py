@@ -42,9 +42,9 @@ def flawed(
     if positive_out:
         left_out = left_out | self.roll(n, 1)
     positive = logits[torch.arange(2 * n), partner]
-    positive = positive.detach() if detach == "positive" else positive
+    positive = positive.detach() if detach in ("positive", "both") else positive
     candidates = logits.masked_fill(left_out, -torch.inf)
-    candidates = candidates.detach() if detach == "candidates" else candidates
+    candidates = candidates.detach() if detach in ("candidates", "both") else candidates
     if log == "first exp":
         each = torch.log(candidates.exp().sum(1)) - positive
     elif log == "ratio":
@@ -221,6 +221,17 @@ MISTAKES = (
             "The sum over candidates is part of what is differentiated, not a constant.",
         ),
         (partial(flawed, detach="candidates"),),
+        ("gradient", "cold gradient"),
+    ),
+    Mistake(
+        "no-gradient",
+        "no gradient flows at all: the value is right, but it has forgotten how it was computed",
+        (
+            "Ask your result whether it requires a gradient, when the embeddings do.",
+            "Look for a step that leaves tensors behind: a Python number, a NumPy array, a block that records nothing.",
+            "Everything from the embeddings to the loss has to stay a tensor whose history is kept.",
+        ),
+        (partial(flawed, detach="both"),),
         ("gradient", "cold gradient"),
     ),
 )
