@@ -693,6 +693,20 @@ HOSTILE: dict[str, Hostile] = {
         """,
         kind="unreadable",
     ),
+    "a number beyond all floats": Hostile(
+        """
+        def answer(x):
+            return 10**400
+        """,
+        kind="unreadable",
+    ),
+    "half a character": Hostile(
+        """
+        def answer(x):
+            return {'\\ud800': '\\udfff'}
+        """,
+        kind="unreadable",
+    ),
     "a complex tensor": Hostile(
         """
         def answer(x):

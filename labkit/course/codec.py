@@ -74,7 +74,7 @@ def decode(data: bytes | bytearray | memoryview) -> Any:
 def described(value: Any, raw: list[bytes], depth: int) -> Any:
     """The head's part for a value; what is raw is appended."""
     if type(value) in SCALARS:
-        return writable(value)
+        return tame(value)
     if depth >= DEPTH:
         raise ValueError(f"nested more than {DEPTH} deep")
     if isinstance(value, np.generic):
@@ -98,10 +98,12 @@ def described(value: Any, raw: list[bytes], depth: int) -> Any:
     return [word, "items", *(described(item, raw, depth + 1) for item in value)]
 
 
-def writable(value: Any) -> Any:
-    """Words can be written to a file: half a character, which Python allows, would stop whoever writes the report."""
+def tame(value: Any) -> Any:
+    """What Python allows and few expect is refused: half a character, and a whole number that no float can hold."""
     if isinstance(value, str):
         value.encode()
+    if isinstance(value, int):
+        float(value)
     return value
 
 
@@ -155,7 +157,7 @@ class Raw:
 
 def built(head: Any, raw: Raw, depth: int) -> Any:
     if type(head) in SCALARS:
-        return writable(head)
+        return tame(head)
     if depth >= DEPTH or type(head) is not list or not head or type(head[0]) is not str:
         raise ValueError("too deep, or not a description")
     word, *rest = head

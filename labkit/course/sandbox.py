@@ -5,6 +5,7 @@ expected never enters the box. A student's process that hangs, crashes or grows 
 without the cell that did it.
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from torch import Tensor
 from labkit.course import isolation as walls
 from labkit.course import launch
 from labkit.course.codec import encode
-from labkit.grading.asking import Outcome
+from labkit.grading.asking import ENTRIES, Outcome, leaves
 from labkit.grading.exercise import Case
 
 KINDS = ("", "missing", "raised", "timeout", "killed", "unreadable")
@@ -210,6 +211,8 @@ def outcome(told: dict[str, Any]) -> Outcome:
     grads, kind = told.get("grads", {}), told.get("kind")
     if not (isinstance(grads, dict) and all(type(k) is str and isinstance(v, Tensor) for k, v in grads.items())):
         raise Died("unreadable", "what came back is not an answer")
+    if sum(math.prod(x.shape) for x in leaves([told.get("value"), grads]) if isinstance(x, (Tensor, np.ndarray))) > ENTRIES:
+        raise Died("unreadable", "the answer has more numbers than any right one")
     if type(kind) is not str or kind not in KINDS or (kind == "") != (words(told, "error") == ""):
         raise Died("unreadable", "what came back is not an answer")
     return Outcome(told.get("value"), grads, words(told, "error"), kind)  # type: ignore[arg-type]
