@@ -350,4 +350,6 @@ def test_words_for_the_caller(room):
         unpack(room / "nowhere", room / "submitted", A)
     with pytest.raises(ValueError, match="assignment must be a name"):
         unpack(room / "in", room / "submitted", "../x")
+    with pytest.raises(ValueError, match="lies inside"):
+        unpack(room, room / "course" / "submitted", A)
     assert unpack(room / "in", room / "submitted", A) == []

@@ -75,13 +75,15 @@ def unpack(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: `assignment` cannot be the name of a folder.
+        ValueError: `assignment` cannot be the name of a folder, or `submitted` lies inside `folder`.
     """
     source, target = Path(folder), Path(submitted)
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}: name the folder or the zip that you downloaded")
     if not re.fullmatch(r"\w[\w.-]*", assignment):
         raise ValueError(f"assignment must be a name such as a1_infonce, got {assignment!r}")
+    if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"{target} lies inside {source}: name the folder of what you downloaded, not the course")
     roster = Roster.of(students)
     desk = Desk(target, assignment, times or {}, file_times, roster)
     with tempfile.TemporaryDirectory(prefix="labkit-unpack-") as staging:

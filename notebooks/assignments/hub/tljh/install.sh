@@ -41,9 +41,9 @@ for extension in formgrader course_list; do
   $server disable --sys-prefix "nbgrader.server_extensions.$extension"
 done
 for extension in formgrader create-assignment; do
-  sudo --user="$account" $lab enable --level=user "@jupyter/nbgrader:$extension"
+  sudo --set-home --user="$account" $lab enable --level=user "@jupyter/nbgrader:$extension"
 done
-sudo --user="$account" $server enable --user nbgrader.server_extensions.formgrader
+sudo --set-home --user="$account" $server enable --user nbgrader.server_extensions.formgrader
 
 # 5. limits, then the hub's own snippet
 tljh-config set limits.memory 3G
@@ -54,6 +54,6 @@ install --mode=0644 "$here/jupyterhub_config.py" /opt/tljh/config/jupyterhub_con
 tljh-config reload
 
 # 6. does it work?
-sudo --user="$account" "$user/bin/python" -m labkit doctor
+sudo --set-home --user="$account" "$user/bin/python" -m labkit doctor
 sudo --user="$account" bwrap --unshare-all --ro-bind / / true && echo "bubblewrap works" \
   || echo "bubblewrap does not work here (on Ubuntu 24.04 AppArmor forbids it by default); labkit then takes Landlock" >&2

@@ -7,5 +7,5 @@ c.JupyterHub.shutdown_on_logout = True
 
 # JupyterHub 4.1 and later forbid frames, and nbgrader's formgrader is one: it stays blank. Either the instructor opens the frame
 # in a tab of its own (right click, in Firefox), or, with a wildcard DNS name and certificate, the hub serves each user from a
-# domain of its own; then `jupyter_server_config.py` may allow the frame (see the README).
+# domain of its own; then the users' server may allow the frame (nbgrader's documentation, "Enabling JupyterHub subdomains").
 # c.JupyterHub.subdomain_host = "https://hub.example.edu"
