@@ -8,8 +8,7 @@ from right.a2 import RIGHT
 
 from labkit import grading, results
 from labkit.contrast import unit
-from labkit.grading.a2.choice import accuracy
-from labkit.grading.a2.runs import shots
+from labkit.grading.a2.runs import few_label_accuracy, shots
 from labkit.grading.draw import Draw
 
 globals().update(everything("a2", RIGHT))
@@ -31,9 +30,8 @@ def held():
     stored, found = results.load("course_temperature"), {}
     for kind in ("digits", "nested"):
         labels = torch.from_numpy(stored[f"{kind}_labels"].astype("int64"))
-        rest = {"labels": labels, "labelled": shots(Draw(0, kind), labels, 100)}
-        z = stored[f"{kind}_z"]
-        found[kind] = np.array([[accuracy({"z": torch.tensor(one, dtype=torch.float64), **rest}) for one in row] for row in z])
+        labelled, z = shots(Draw(0, kind), labels, 100), torch.tensor(stored[f"{kind}_z"], dtype=torch.float64)
+        found[kind] = np.array([[few_label_accuracy(one, labels, labelled) for one in row] for row in z])
     return stored["temperatures"].tolist(), found
 
 

@@ -252,11 +252,8 @@ def accuracy(z, labels, labelled):
 def choose_dicts(runs):
     scores = {}
     for run in runs:
-        scores.setdefault(run["temperature"], {})[run["seed"]] = accuracy(run["z"], run["labels"], run["labelled"])
-    mean = {t: np.mean(list(row.values())) for t, row in scores.items()}
-    best = max(mean, key=mean.get)
-    seeds = sum(scores[best][s] == max(row[s] for row in scores.values()) for s in scores[best])
-    return {"temperature": best, "accuracy": mean[best], "seeds": seeds}
+        scores.setdefault(run["temperature"], []).append(accuracy(run["z"], run["labels"], run["labelled"]))
+    return max(scores, key=lambda t: np.mean(scores[t]))
 
 
 def choose_table(runs):
@@ -266,24 +263,16 @@ def choose_table(runs):
     for run in runs:
         cell = temperatures.index(run["temperature"]), seeds.index(run["seed"])
         table[cell] = accuracy(run["z"], run["labels"], run["labelled"])
-    best = table.mean(1).argmax()
-    return {
-        "temperature": temperatures[best],
-        "accuracy": table[best].mean(),
-        "seeds": (table[best] >= table.max(0).values - 1e-12).sum(),
-    }
+    return torch.tensor(temperatures)[table.mean(1).argmax()]
 
 
 def choose_sorted(runs):
-    scored = [(run["temperature"], run["seed"], accuracy(run["z"], run["labels"], run["labelled"])) for run in runs]
-    best_of_seed = {seed: max(a for _, s, a in scored if s == seed) for _, seed, _ in scored}
+    scored = [(run["temperature"], accuracy(run["z"], run["labels"], run["labelled"])) for run in runs]
     rows = []
     for temperature, group in groupby(sorted(scored), key=itemgetter(0)):
-        mine = list(group)
-        wins = sum(a >= best_of_seed[seed] for _, seed, a in mine)
-        rows.append((sum(a for *_, a in mine) / len(mine), temperature, wins))
-    mean, temperature, wins = sorted(rows)[-1]
-    return {"seeds": wins, "accuracy": torch.tensor(mean), "temperature": temperature}
+        mine = [a for _, a in group]
+        rows.append((sum(mine) / len(mine), temperature))
+    return sorted(rows)[-1][1]
 
 
 # ---------------------------------------------------------------- evidence
@@ -294,9 +283,14 @@ def evidence_by(choose):
         mine = given("a2", variant)
         runs, found = {"digits": mine.digits, "nested": mine.nested}, {}
         for kind, other in (("digits", "nested"), ("nested", "digits")):
-            best, swap = choose(runs[kind]), choose(runs[other])["temperature"]
-            rows = [accuracy(r["z"], r["labels"], r["labelled"]) for r in runs[kind] if r["temperature"] == swap]
-            found[kind] = {"temperature": best["temperature"], "accuracy": best["accuracy"], "swapped": np.mean(rows)}
+
+            def mean(temperature, kind=kind):
+                rows = [r for r in runs[kind] if r["temperature"] == temperature]
+                return np.mean([accuracy(r["z"], r["labels"], r["labelled"]) for r in rows])
+
+            chosen, swap = float(choose(runs[kind])), float(choose(runs[other]))
+            chosen, swap = (min((r["temperature"] for r in runs[kind]), key=lambda t: abs(t - x)) for x in (chosen, swap))
+            found[kind] = {"temperature": chosen, "accuracy": mean(chosen), "swapped": mean(swap)}
         return found
 
     return numbers

@@ -26,19 +26,30 @@ def held_back(draw: Draw, kind: str, seeds: int = 3) -> list[Run]:
 
     Drawn again where two temperatures come out equal, so that no rounding decides.
     """
-    while not decided(runs := drawn(draw, kind, seeds)):
-        pass
-    return runs
+    while True:
+        runs = drawn(draw, kind, seeds)
+        if decided(table(runs)):
+            return runs
 
 
-def decided(runs: list[Run]) -> bool:
-    """Whether no two temperatures have the same accuracy, at any seed or on average."""
-    table: dict[float, dict[int, float]] = {}
+def table(runs: list[Run]) -> dict[float, dict[int, float]]:
+    """Accuracies by temperature and seed."""
+    found: dict[float, dict[int, float]] = {}
     for run in runs:
-        table.setdefault(run["temperature"], {})[run["seed"]] = few_label_accuracy(run["z"], run["labels"], run["labelled"])
-    rows = torch.tensor([[row[seed] for seed in sorted(row)] for row in table.values()], dtype=torch.float64)
+        found.setdefault(run["temperature"], {})[run["seed"]] = few_label_accuracy(run["z"], run["labels"], run["labelled"])
+    return found
+
+
+def decided(accuracies: dict[float, dict[int, float]]) -> bool:
+    """Whether no two temperatures have the same accuracy, at any seed or on average."""
+    rows = torch.tensor([[row[seed] for seed in sorted(row)] for row in accuracies.values()], dtype=torch.float64)
     ordered = torch.cat([rows, rows.mean(1, keepdim=True)], dim=1).sort(dim=0).values
     return bool((ordered.diff(dim=0) > 1e-6).all())
+
+
+def best(accuracies: dict[float, dict[int, float]]) -> float:
+    """The temperature with the best mean accuracy."""
+    return max(accuracies, key=lambda t: sum(accuracies[t].values()) / len(accuracies[t]))
 
 
 def drawn(draw: Draw, kind: str, seeds: int) -> list[Run]:
