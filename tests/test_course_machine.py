@@ -149,7 +149,7 @@ def test_every_assignment_is_released_without_its_solutions(shelf):
         for cell in nb.load(shelf.source / each.assignment / f"{each.assignment}.ipynb").cells:
             for line in cell.source.splitlines():
                 inside = (inside or "BEGIN SOLUTION" in line) and "END SOLUTION" not in line
-                if inside and len(line.strip()) > 24 and not line.strip().startswith(("import ", "from ")):
+                if inside and len(line.strip()) > 24 and not line.strip().startswith(("import ", "from ", "for ")):
                     hidden.add(line.strip())
         text = each.file.read_text(encoding="utf-8")
         assert hidden and not [line for line in hidden if json.dumps(line)[1:-1] in text], each.assignment
@@ -255,14 +255,21 @@ def test_plain_nbgrader_grades_alike(course):
 
 
 def test_an_answer_defined_below_its_check_is_found(course):
-    notebook = cases.answered(release.handout(course, NAME, "fay"), scaled_mean=RIGHT["scaled_mean"])
-    notebook["cells"] = [
-        *cases.without(notebook, "gaps")["cells"],
-        cases.cell("code", f"if True:\n    {RIGHT['gaps']}".replace("\n    return", "\n        return")),
-    ]
+    notebook = cases.answered(release.handout(course, NAME, "fay"), scaled_mean=RIGHT["scaled_mean"], gaps="# see below")
+    notebook["cells"].append(cases.cell("code", RIGHT["gaps"]))
     files.write(course.submitted / "fay" / NAME / f"{NAME}.ipynb", as_bytes(notebook))
     (found,) = machine.run(course, NAME, ["fay"]).graded
-    assert "the answer gaps is missing" in found.flags and found.earned == 3, "the empty answer stands before the check"
+    assert found.earned == 5 and found.repairs == ("gaps is defined only below its check; it was asked at the end",)
+
+
+def test_ipythons_own_lines_do_not_cost_a_cell(course):
+    magic = "%matplotlib inline\n!pip install nothing\n?print\nprint?\n" + RIGHT["gaps"]
+    hand_in(course, "gus", {"scaled_mean": "%%time\n" + RIGHT["scaled_mean"], "gaps": magic})
+    (found,) = machine.run(course, NAME, ["gus"]).graded
+    assert found.earned == 5 and not found.errors
+    kept = "x = (7\n     % 4)"
+    assert execute.without_magics(kept) == kept and execute.without_magics("%%bash\nrm -rf /") == ""
+    assert execute.without_magics("if True:\n    %time\n    a = 1") == "if True:\n    pass  # %time\n    a = 1"
 
 
 def test_one_who_cannot_be_graded_does_not_stop_the_rest(course, monkeypatch):
@@ -332,6 +339,35 @@ def test_feedback_names_the_misconception_and_runs_no_script(course):
     assert glance < page.index("your value grows") < page.index("Your value grows") and rest
     assert page.index('name="check_tiny_scaled_mean"') < page.index("Your value grows") < page.index("How far apart")
     assert all(hint in page for hint in cases.HINTS) and "<msubsup>" in page
+
+
+def test_by_nbgraders_exchange(course, tmp_path, monkeypatch):
+    """Released, fetched, submitted, collected: by nbgrader's own means, in a folder that all can read."""
+    from nbgrader.apps.api import NbGraderAPI
+    from nbgrader.utils import get_username, temp_attrs
+    from traitlets.config import Config
+
+    (tmp_path / "exchange").mkdir(mode=0o777)
+    (tmp_path / "exchange").chmod(0o777)
+    (tmp_path / "student").mkdir()
+    config = course.root / "nbgrader_config.py"
+    files.write(config, config.read_text() + f"\nc.Exchange.root = {str(tmp_path / 'exchange')!r}\n")
+    office.exchange(course, "release_assignment", NAME)
+    monkeypatch.chdir(tmp_path / "student")
+    where = {"course_id": course.root.name, "root": str(tmp_path / "student")}
+    with nb.quiet():
+        api = NbGraderAPI(config=Config(Exchange={"root": str(tmp_path / "exchange")}, CourseDirectory=where))
+        with temp_attrs(api.coursedir, assignment_id=NAME):
+            for step in (api.exchange.FetchAssignment, api.exchange.Submit):
+                step(coursedir=api.coursedir, authenticator=api.authenticator, parent=api).start()
+    assert [each.student for each in office.collect(course, NAME)] == [get_username()]
+    assert office.collect(course, NAME) == []
+    (found,) = machine.run(course, NAME, [get_username()]).graded
+    assert found.earned == 0 and found.submitted.endswith("UTC") and not found.flags + found.repairs
+    with pytest.raises(nb.Failed, match="exchange did not release feedback"):
+        files.write(config, config.read_text() + "\nc.Exchange.root = '/nowhere'\n")
+        office.exchange(course, "release_feedback", NAME)
+    files.write(config, settings.CONFIG)
 
 
 def test_tables_of_grades(course, tmp_path):

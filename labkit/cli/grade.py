@@ -83,6 +83,8 @@ def release(course: Any, arguments: argparse.Namespace) -> int:
     from labkit.course.release import release as hand_out
 
     ids = named_students(arguments.students)
+    if ids and arguments.exchange:
+        raise ValueError("nbgrader's exchange gives everybody the same notebook: leave out --students or --exchange")
     made = hand_out(
         course, arguments.assignments or None, variant=arguments.variant, students=ids, due=arguments.due, force=arguments.force
     )
@@ -152,10 +154,14 @@ def run(course: Any, arguments: argparse.Namespace) -> int:
         )
     failed = 0
     for name in names:
-        batch = grade_all(
-            course, name, arguments.students, jobs=arguments.jobs, force=arguments.force,
-            late=arguments.late_penalty, extensions=extensions,
-        )  # fmt: skip
+        try:
+            batch = grade_all(
+                course, name, arguments.students, jobs=arguments.jobs, force=arguments.force,
+                late=arguments.late_penalty, extensions=extensions,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            print("labkit: what was graded so far is kept; the same command goes on from there", file=sys.stderr)
+            raise
         tell(batch)
         failed += len(batch.failed)
     return 1 if failed else 0

@@ -8,7 +8,8 @@ from labkit.grading.exercise import Exercise, find
 BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
 GRADE_ID = re.compile(r"^[A-Za-z0-9_-]+$")
 CHECK = re.compile(r"grading\.check\(\s*(['\"])(?P<name>[\w.]+)\1\s*,\s*(?P<answer>[A-Za-z_]\w*)\s*\)")
-EVERYWHERE = re.compile(r"(import |from |\"\"\"|\w+\.(zero_grad|backward|step|train|eval)\(\)$)")  # what any notebook may say
+# What any notebook may say: imports, the heads of loops, the steps of training.
+EVERYWHERE = re.compile(r"(import |from |\"\"\"|(for|while|with) .*:$|\w+\.(zero_grad|backward|step|train|eval)\(\)$)")
 LINE, SENTENCE = 20, 30  # characters from which a line or a sentence says something
 
 

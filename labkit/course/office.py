@@ -28,21 +28,26 @@ def collect(
         Failed: the exchange cannot be read; with nbgrader's words.
     """
     if folder is None:
-        before = set(course.students(assignment))
+        before = times(course, assignment)
         exchange(course, "collect", assignment)
-        return [
-            Received(each, (f"{assignment}.ipynb",), None, "collected")
-            for each in course.students(assignment)
-            if each not in before
-        ]
+        new = [each for each, when in times(course, assignment).items() if before.get(each, "") != when]
+        return [Received(each, (f"{assignment}.ipynb",), None, "from the exchange") for each in new]
     known: Mapping[str, str] | Iterable[str] | None
-    times = None
+    when = None
     if isinstance(students, (str, Path)):
         roster = lms.read(students)
-        known, times = roster.known, roster.times
+        known, when = roster.known, roster.times
     else:
         known = students
-    return unpack(folder, course.submitted, assignment, known, times=times)
+    return unpack(folder, course.submitted, assignment, known, times=when)
+
+
+def times(course: Course, assignment: str) -> dict[str, str]:
+    """When each student handed in, as it was written down."""
+    files = {each: course.submitted / each / assignment / "timestamp.txt" for each in course.students(assignment)}
+    return {
+        each: path.read_text(encoding="utf-8", errors="replace") if path.exists() else "none" for each, path in files.items()
+    }
 
 
 def exchange(course: Course, what: str, assignment: str) -> None:
