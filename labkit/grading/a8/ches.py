@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from labkit import metrics
 from labkit.grading.draw import Draw
@@ -74,9 +75,13 @@ def flawed(
             continue
         w = torch.ones_like(mask).to(x.dtype) if which == "all" else mask.to(x.dtype)
         total = (x * w[:, :, None]).sum(1)
-        count = {"count": w.sum(1), "width": torch.full_like(w[:, 0], x.shape[1]), "nothing": torch.ones_like(w[:, 0])}[over]
+        count = {"count": w.sum(1), "width": torch.full_like(w[:, 0], x.shape[1]), "nothing": torch.ones_like(w[:, 0])}.get(
+            over, w.sum(1)
+        )
         sums.append(total / count[:, None] if normalized else total)
     s, r = sums
+    if over == "chosen" and normalized:
+        r = r * rejected_mask.sum(1, keepdim=True)
     cross = (s * r).sum(-1)
     if alike == "cosine":
         return torch.nn.functional.cosine_similarity(s, r) - 1
@@ -84,7 +89,16 @@ def flawed(
     if order == "squares first":
         w = chosen_mask.to(s.dtype)
         length = ((chosen_hidden.to(s.dtype) ** 2).sum(-1) * w).sum(1) / (w.sum(1) if normalized else 1)
+    if over == "product" and normalized:  # the raw score by both lengths: right in its first term only
+        length = length * chosen_mask.sum(1) / rejected_mask.sum(1)
     return sign * (cross - length)
+
+
+def shifted(
+    chosen_hidden: Tensor, rejected_hidden: Tensor, chosen_mask: Tensor, rejected_mask: Tensor, normalized: bool
+) -> Tensor:
+    one, other = (pad(mask[:, 1:], (0, 1)) for mask in (chosen_mask, rejected_mask))
+    return flawed(chosen_hidden, rejected_hidden, one, other, normalized)
 
 
 MISTAKES = (
@@ -137,6 +151,18 @@ MISTAKES = (
         39,
     ),
     Mistake(
+        "not-each-by-its-own-length",
+        "the two sums are not each divided by their own number of states",
+        (
+            "By which number is each of the two sums divided, and when?",
+            "For two answers that say the same word, one of them three times as often, the normalised score should be 0.",
+            "Sums become means before anything is multiplied.",
+        ),
+        (partial(flawed, over="chosen"), partial(flawed, over="product")),
+        (NORMALIZED, HALF),
+        39,
+    ),
+    Mistake(
         "divided-by-padded-length",
         "you divide by the width of the table: padding makes an answer longer than it is",
         (
@@ -170,6 +196,29 @@ MISTAKES = (
         (partial(flawed, order="squares first"),),
         EVERY,
         39,
+    ),
+    Mistake(
+        "states-shifted",
+        "you moved the masks by a place; here they mark the very states that count",
+        (
+            "How many states of an answer enter your sums, and how many are marked?",
+            "Give the first marked state of an answer a huge value. Does your number move?",
+            "Shifting belongs to predictions of words. These masks were made for states.",
+        ),
+        (shifted,),
+        EVERY,
+        31,
+    ),
+    Mistake(
+        "mean-over-pairs",
+        "yours is one number for all pairs: each pair has a score of its own",
+        (
+            "How many numbers come back for four pairs?",
+            "Scores are there to rank pairs. Can yours?",
+            "Over which of the dimensions did you reduce last?",
+        ),
+        (lambda *inputs: flawed(*inputs).mean(), lambda *inputs: flawed(*inputs).sum()),
+        EVERY,
     ),
     Mistake(
         "sign-turned",

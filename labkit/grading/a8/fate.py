@@ -11,6 +11,7 @@ from torch import Tensor
 from labkit import metrics, results
 from labkit.data.preferences import OPENERS
 from labkit.grading.a8.inputs import only
+from labkit.grading.compare import numbers
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
@@ -64,13 +65,12 @@ def takers(before: Tensor, after: Tensor) -> Callable[[Any], bool | str]:
     most = gained.sort(descending=True).values[:3]
 
     def accepts(got: Any) -> bool | str:
-        ids = got.get("receivers") if isinstance(got, dict) else None
-        ids = ids.tolist() if isinstance(ids, Tensor) else ids
-        if not isinstance(ids, (list, tuple)) or len(ids) != 3 or len(set(ids)) != 3:
-            return "'receivers' should be three ids of words"
-        if not all(isinstance(i, (int, float)) and i == int(i) and 0 <= i < len(gained) for i in ids):
-            return "'receivers' should be ids of words, whole numbers"
-        theirs = gained[[int(i) for i in ids]]
+        ids = numbers(got.get("receivers")) if isinstance(got, dict) else None
+        if ids is None or ids.shape != (3,) or len(ids.unique()) != 3:
+            return "'receivers' should be the numbers of three words"
+        if bool(((ids != ids.round()) | (ids < 0) | (ids >= len(gained))).any()):
+            return "'receivers' should be numbers of words"
+        theirs = gained[ids.long()]
         return bool(torch.allclose(theirs, most, rtol=0, atol=1e-6)) or "other words gained more probability than these"
 
     return accepts
@@ -99,10 +99,10 @@ def flawed(
     else:
         p, q = (x.softmax(-1).mean(0) for x in (before, after))
     gained = (after - before).mean(0) if over == "logits" else q - p
-    told = (q.clamp(min=1e-30) / p.clamp(min=1e-30)).log() if unit == "nats" else gained
-    order = {"gain": gained, "log": (q.clamp(min=1e-30) / p.clamp(min=1e-30)).log(), "after": q, "size": gained.abs()}[
-        ranked_by
-    ]
+    told = {"nats": (q.clamp(min=1e-30) / p.clamp(min=1e-30)).log(), "sums": len(before) * gained}.get(unit, gained)
+    growth = (q.clamp(min=1e-30) / p.clamp(min=1e-30)).log()
+    others = gained.index_fill(0, torch.tensor(pair[:2]), -1.0)
+    order = {"log": growth, "after": q, "size": gained.abs(), "others": others}.get(ranked_by, gained)
     top = order.topk(3).indices.tolist()
     up = {"margin": margin > 0, "level": bool(q[chosen] > q[rejected])}.get(verdict_by, bool(gained[chosen] >= 0))
     share = {"level": 1 - q[chosen] - q[rejected], "opposite": gained[opposite], "nothing": torch.tensor(0.0)}.get(
@@ -183,6 +183,28 @@ MISTAKES = (
         ),
         (partial(flawed, ranked_by="size"),),
         (RECEIVERS, VERDICT),
+    ),
+    Mistake(
+        "pair-left-out",
+        "you left the pair out before you looked who gained: where the chosen word rose, it is a receiver itself",
+        (
+            "Who can be among the three words, and who cannot, in your function?",
+            "A chosen word goes from 0.20 to 0.38, and nobody else gains so much. Who is first?",
+            "Every word that can be said is looked at.",
+        ),
+        (partial(flawed, ranked_by="others"),),
+        (RECEIVERS,),
+    ),
+    Mistake(
+        "summed-over-prompts",
+        "you add the gains of all prompts up where their mean is asked for: a probability could change by more than 1",
+        (
+            "How large can a change of a probability be at most? And yours, for three prompts?",
+            "Put every prompt in twice. Your numbers should stay.",
+            "Shares of a typical prompt are asked for, not of all of them together.",
+        ),
+        (partial(flawed, unit="sums"),),
+        (SHARES,),
     ),
     Mistake(
         "gains-in-nats",

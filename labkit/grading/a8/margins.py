@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit import results
-from labkit.grading.compare import difference
+from labkit.grading.a8.courses import Course, Courses, made_up, ours, uneven, wobbling
+from labkit.grading.compare import difference, numbers
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
 VALUES, REFUSALS, CURES = "values", "refusals", "cures"
-Course = dict[str, Tensor]
-Courses = dict[str, list[Course]]
 
 
 def cases(draw: Draw) -> list[Case]:
@@ -51,8 +49,13 @@ def looked_at(part: str, right: dict[str, Any]) -> Callable[[Any], bool | str]:
             if part == CURES:
                 why = difference(cure, row["cure"], 0)
             elif row["change"] is None or part == REFUSALS:
-                none = change is None or (isinstance(change, float) and np.isnan(change))
-                why = "" if none == (row["change"] is None) else "who has not won the margin everywhere has no number there"
+                value = numbers(change)
+                none = change is None or (value is not None and bool(value.isnan().all()))
+                why = (
+                    ""
+                    if none == (row["change"] is None)
+                    else "a number belongs there where every run wins the margin, and only there"
+                )
             else:
                 why = difference(change, row["change"], 1e-4)
             if why:
@@ -60,67 +63,6 @@ def looked_at(part: str, right: dict[str, Any]) -> Callable[[Any], bool | str]:
         return True
 
     return accepts
-
-
-def ours(draw: Draw, seeds: int = 3) -> Courses:
-    """Courses of the stored runs, cut where each ends."""
-    kept = results.load("course_displacement")
-    picked = draw.permutation(kept["courses"].shape[1])[:seeds]
-    return {str(name): [cut(kept["courses"][i, k]) for k in picked] for i, name in enumerate(kept["losses"])}
-
-
-def cut(both: np.ndarray) -> Course:
-    margin, chosen = torch.tensor(both[:, np.isfinite(both[0])], dtype=torch.float64)
-    return {"margin": margin, "chosen": chosen}
-
-
-def course(speed: float, fate: Callable[[Tensor], Tensor], steps: int, ceiling: float = 9.0) -> Course:
-    """A margin that grows at this speed, up to a ceiling, and a chosen answer whose fate hangs on the margin alone."""
-    margin = ceiling * (1 - torch.exp(-speed / ceiling * torch.arange(steps, dtype=torch.float64)))
-    return {"margin": margin, "chosen": fate(margin)}
-
-
-def made_up(draw: Draw, runs: int = 3) -> Courses:
-    """IPO is DPO at two thirds of its speed, SimPO twice as fast; DPOP will not move; RPO falls as well, but by far less."""
-    found: Courses = {name: [] for name in ("DPO", "IPO", "SimPO", "DPOP", "RPO", "hinge")}
-    for k in range(runs):
-        steps, speed, fall = draw.integer(28, 34), draw.numbers(0.11, 0.13), draw.numbers(0.5, 0.7)
-
-        def falls(m: Tensor, fall: float = fall) -> Tensor:
-            return -fall * m**1.3
-
-        found["DPO"].append(course(speed, falls, steps))
-        found["IPO"].append(course(0.65 * speed, falls, steps))
-        found["SimPO"].append(course(2 * speed, falls, steps))
-        found["DPOP"].append(course(speed, lambda m: 0.05 * m, steps, ceiling=0.3))
-        found["RPO"].append(course(speed, lambda m: -0.1 * m, steps))
-        found["hinge"].append(course(speed if k else 0.2 * speed, falls, steps))  # the first run does not get there
-    return found
-
-
-def uneven(draw: Draw) -> Courses:
-    """KTO is far above DPO in two runs and a little below it in one; in all, both rise. NCA rises by less than asked for."""
-    found: Courses = {name: [] for name in ("KTO", "NCA", "DPO")}
-    odd = draw.integer(0, 2)
-    for k in range(3):
-        steps, speed, rise = draw.integer(30, 36), draw.numbers(0.12, 0.15), draw.numbers(0.3, 0.4)
-        found["DPO"].append(course(speed, lambda m, r=rise: r * m, steps))  # type: ignore[misc]
-        found["KTO"].append(course(speed, lambda m, r=rise, k=k: (r + (-0.2 if k == odd else 1.5)) * m, steps))  # type: ignore
-        found["NCA"].append(course(1.5 * speed, lambda m, r=rise: r * m + 0.05, steps))  # type: ignore[misc]
-    return found
-
-
-def wobbling(draw: Draw) -> Courses:
-    """The margin passes 2, falls back below it, and passes it again."""
-    found: Courses = {"DPO": [], "IPO": []}
-    for name, runs in found.items():
-        for _ in range(2):
-            lead = torch.tensor([0.0, 0.9, 1.7, 2.6, 1.4, 1.1, 1.8, 2.9, 3.5], dtype=torch.float64)
-            fate = -(torch.linspace(0, 1 if name == "DPO" else 0.8, 9, dtype=torch.float64) ** 1.5)
-            noise = 0.05 * draw.rows(2, 9, torch.float64)
-            noise[:, 0] = 0
-            runs.append({"margin": lead + noise[0], "chosen": fate + noise[1]})
-    return found
 
 
 def flawed(
@@ -135,6 +77,8 @@ def flawed(
         if where in ("last step", "same step", "DPO's step"):
             at = {"last step": len(m) - 1, "same step": steps, "DPO's step": min(fastest[k] or 0, len(m) - 1)}[where]
             return c[at].item()
+        if where == "blindly":
+            return float(np.interp(margin, m.numpy(), c.numpy()))
         if where in ("clamped", "sorted"):
             if where == "sorted" and m.max() < margin:
                 return None
@@ -186,6 +130,18 @@ MISTAKES = (
             "Fix what was won, and let each loss take as many steps as it takes.",
         ),
         (partial(flawed, where="last step"), partial(flawed, where="same step"), partial(flawed, where="DPO's step")),
+        (VALUES, REFUSALS, CURES),
+        38,
+    ),
+    Mistake(
+        "interpolated-blindly",
+        "you handed whole columns to an interpolation, which takes for granted that margins grow at every step and reach yours",
+        (
+            "What does that function give for a margin beyond the last one? And where margins fall back?",
+            "Try it on three points by hand, with margins 0, 2 and 1, and ask for 1.5.",
+            "Find the first step at which the margin is won, if there is one. Then two steps are enough.",
+        ),
+        (partial(flawed, where="blindly"),),
         (VALUES, REFUSALS, CURES),
         38,
     ),

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from labkit import preferences
 from labkit.data.preferences import OPENERS, VOCABULARY, load
+from labkit.grading.a8.courses import ours
 from labkit.grading.a8.foretold import held_back
 from labkit.grading.a8.inputs import OPTIMIZERS, SIDES, gradients, learned, only, policy_of, spoken
-from labkit.grading.a8.margins import ours
 from labkit.grading.draw import Draw, drawn, givens
 from labkit.grading.exercise import Case, Mistake, exercise
 from labkit.recipes.course_displacement import MODELS

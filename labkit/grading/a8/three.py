@@ -67,7 +67,8 @@ def flawed(
             logps = (w @ h).log_softmax(-1)
             ref = {"policy": logps.detach(), "none": torch.zeros_like(first)}.get(reference, first)
             margin = (logps - ref)[chosen] - (logps - ref)[rejected]
-            loss = -logps[chosen] if goal == "chosen" else -F.logsigmoid((1 if goal == "no beta" else beta) * margin)
+            loss = -F.logsigmoid((1 if goal == "no beta" else beta) * margin)
+            loss = {"chosen": -logps[chosen], "line": -beta * margin, "swapped": -F.logsigmoid(-beta * margin)}.get(goal, loss)
             for x, g in zip(moving, torch.autograd.grad(loss, moving), strict=True):
                 if learns == "both" or (x is h) == (learns == "features"):
                     with torch.no_grad():
@@ -85,6 +86,29 @@ MISTAKES = (
             "The gradient points where the loss grows fastest.",
         ),
         (partial(flawed, climbs=True),),
+        EVERY,
+    ),
+    Mistake(
+        "pair-swapped",
+        "chosen and rejected are the wrong way round: you train on the opposite preference",
+        (
+            "Which of the two answers gains on the other along your path?",
+            "Print the margin of the chosen answer over the rejected one at the last step. Which sign should it have?",
+            "Follow the order of the two arguments into your loss.",
+        ),
+        (partial(flawed, goal="swapped"),),
+        EVERY,
+        35,
+    ),
+    Mistake(
+        "no-bend",
+        "your loss is a straight line of the margin: a pair that is won is pushed as hard as one that is lost",
+        (
+            "How long are your steps at the start and at the end?",
+            "What is the slope of your loss at a margin of 0, and at a margin of 10?",
+            "Between the margin and the loss there is a curve that flattens.",
+        ),
+        (partial(flawed, goal="line"),),
         EVERY,
     ),
     Mistake(

@@ -105,8 +105,8 @@ figure, axes = canvas(2, sharey=True)
 for ax, learns in zip(axes, ("features", "head"), strict=True):
     path = descend(start["features"][-1], start["head"], NO, NEVER, learns, 0.1, 0.25, 400)
     won = (path[:, NO] - path[:, NEVER]) - (path[0, NO] - path[0, NEVER])
-    for answer, name, color in ((YES, "Yes", VERMILION), (NO, "No", BLUE), (NEVER, "Never", MUTED)):
-        ax.plot(won, path[:, answer].exp(), color=color, label=name)
+    for answer, name, color, style in ((YES, "Yes", VERMILION, "--"), (NO, "No", BLUE, "-"), (NEVER, "Never", MUTED, ":")):
+        ax.plot(won, path[:, answer].exp(), style, color=color, label=name)
     ax.set(title=f"learns: {learns}", xlabel="margin won (nats)", ylim=(0, 1))
 axes[0].set_ylabel("probability")
 axes[1].legend()
@@ -147,7 +147,7 @@ grading.check("a8.possible", possible)
 # - `"margin"`: the mean over prompts of the margin won,
 # - `"chosen"`, `"rejected"`, `"rest"`: what the chosen word, the rejected one and all others together gained **in probability**,
 #   means over prompts (what is lost is negative),
-# - `"receivers"`: the numbers of the three words that gained most, the first one first,
+# - `"receivers"`: the numbers of the three words that gained most, the first one first; a word of the pair may be among them,
 # - `"verdict"`: `"rose"` if the chosen word did not lose; else `"fell to the opposite"` if nobody gained more than the word
 #   `opposite`; else `"fell"`.
 
@@ -432,17 +432,16 @@ grading.check("a8.at_equal_margin", at_equal_margin)
 # set them.
 
 # %% tags=["demo"]
+drawn = zip(given.courses.items(), (MUTED, BLUE, GREEN, ORANGE, PURPLE), ("-", "--", ":", "-", "-."), strict=True)
 figure, axes = canvas(2, sharey=True)
-for (name, runs), color in zip(given.courses.items(), (MUTED, BLUE, GREEN, ORANGE, PURPLE), strict=True):
+for (name, runs), color, style in drawn:
     for k, run in enumerate(runs):
-        axes[0].plot(run["chosen"][:41], color=color, linewidth=1)
-        axes[1].plot(run["margin"], run["chosen"], color=color, linewidth=1, label=name if k == 0 else None)
-axes[0].set(title="at equal steps", xlabel="step", ylabel="chosen answers (nats)")
+        axes[0].plot(run["chosen"][:41], style, color=color, linewidth=1.2)
+        axes[1].plot(run["margin"], run["chosen"], style, color=color, linewidth=1.2, label=name if k == 0 else None)
+axes[0].set(title="at equal steps", xlabel="step", ylabel="chosen answers (nats)", ylim=(-1, 1))
 axes[1].set(title="at equal margin", xlabel="margin won (nats)")
 axes[1].legend()
-show(
-    figure, alt="Change of the chosen answers for five losses: against the step they differ, against the margin three coincide."
-)
+show(figure, alt="Change of the chosen answers for five losses: they part by steps; by margin three of them coincide.")
 for margin in (1, 2, 4):
     print(margin, {name: round(row["change"], 2) for name, row in at_equal_margin(given.courses, margin, 0.2).items()})
 
@@ -455,7 +454,7 @@ for margin in (1, 2, 4):
 # `given.rates["adam"]`; plain gradient descent for `given.steps["sgd"]` steps at `given.rates["sgd"]`; and the cure, Adam again at
 # the same rate, with `given.eta` for the absolute term, for `given.steps["cured"]` steps. Report the chosen answers' change where
 # each run first wins `given.margin`, between two steps as in part 6, as `"adam"`, `"sgd"` and `"cured"`. Report as `"ratio"` the ratio of
-# part 5 for your four pairs before training.
+# part 5 for your four pairs before training. Three digits behind the point are enough.
 
 # %% nbgrader={"grade": false, "grade_id": "mine", "locked": false, "schema_version": 3, "solution": true, "task": false}
 mine = {"adam": 0.0, "sgd": 0.0, "cured": 0.0, "ratio": 0.0}
@@ -484,7 +483,7 @@ grading.check("a8.mine", mine)
 #
 # A colleague writes: *"Our reward accuracy is 1 and the margin is wide, so the model says the chosen answers more often. The
 # gradient ratio was below 1 beforehand, so that was to be expected. And after the same number of steps IPO had displaced less than
-# DPO, so we take IPO."* Answer in half a page, at most 300 words, with numbers that **your** code computed. It is read for:
+# DPO, so we take IPO."* Answer in half a page, at most 350 words, with numbers that **your** code computed. It is read for:
 #
 # - **evidence** (3): what happened to the chosen answers of your run, at which margin, and who received the probability or could
 #   have; every number comes from a cell above,
