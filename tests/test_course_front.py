@@ -1,6 +1,7 @@
 """From an LMS's download to its grades and the instructor's page, with nothing between but the commands' own functions."""
 
 import csv
+import re
 import zipfile
 
 import pytest
@@ -39,6 +40,9 @@ def test_from_download_to_grades(course):
     table = list(csv.reader((root / "out.csv").read_text(encoding="utf-8").splitlines()))
     assert {row[2]: float(row[4]) for row in table[2:]} == WHO and done.grades == 3
     assert all(row[0].startswith("'=cmd|") for row in table[2:])
+    (written,) = office.feedback(course, NAME, ["dora"])
     page = report_page.write(course, [NAME]).read_text(encoding="utf-8")
+    (link,) = re.findall(r'href="(feedback/[^"]+)"', page)
+    assert (course.root / link).resolve() == written.resolve()
     assert "Your denominator includes the anchor itself" in page and CLASS["dora"] is not None
     assert sum(1 for _ in records.records(course.root, NAME)) == 3
