@@ -174,7 +174,7 @@ MISTAKES = (
     parts={"learns": 1, "no drift": 2, "bounded": 1},
     cases=cases,
     mistakes=MISTAKES,
-    seconds=30,
+    seconds=60,
 )
 def learn_temperature(z1: Tensor, z2: Tensor, start: float, steps: int, lr: float, weight_decay: float) -> float:
     """The temperature after training it, and a matrix of weights, for some steps."""

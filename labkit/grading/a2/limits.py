@@ -35,6 +35,12 @@ def cases(draw: Draw) -> list[Case]:
     ]
 
 
+def nearly(similarities: Tensor, negatives: Tensor, towards: str, *, small: float, large: float) -> Tensor:
+    """The shares at a small and at a large temperature, in place of the limits."""
+    temperature = small if towards == "zero" else large
+    return (similarities / temperature).masked_fill(~negatives, -math.inf).softmax(-1)
+
+
 def flawed(
     similarities: Tensor,
     negatives: Tensor,
@@ -106,6 +112,18 @@ MISTAKES = (
         ),
         (partial(flawed, unmasked=True),),
         ("cold", "ties"),
+    ),
+    Mistake(
+        "not-yet-there",
+        "you put in a small and a large temperature: that is on the way to the limits, and not yet there",
+        (
+            "How far is your number from the limit, where two negatives are nearly equally near?",
+            "Negatives at cosines 0.50 and 0.49. How small must a temperature be for the second to have no share left?",
+            "In the limit nothing is computed with a temperature: who is left, and how many are they?",
+        ),
+        (partial(nearly, small=0.05, large=20.0), partial(nearly, small=0.1, large=10.0)),
+        ("cold", "ties", "hot"),
+        8,
     ),
     Mistake(
         "farthest-at-zero",

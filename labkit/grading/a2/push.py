@@ -74,6 +74,13 @@ def flawed(
     return push[:n] if pairs else push
 
 
+def across(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """First views against second ones, and nobody else."""
+    a, b = normalize(z1, dim=1), normalize(z2, dim=1)
+    p = (a @ b.T / temperature).softmax(1)
+    return p.masked_fill(torch.eye(len(a), dtype=torch.bool), 0) / temperature
+
+
 EVERY = ("value", "cold")
 MISTAKES = (
     Mistake(
@@ -181,6 +188,17 @@ MISTAKES = (
         (partial(flawed, raw=True),),
         EVERY,
         5,
+    ),
+    Mistake(
+        "other-view-only",
+        "your anchors see only the other view; the other images of their own view are negatives as well",
+        (
+            "How many candidates does an anchor have, in two views of N images?",
+            "Move an image's first view next to another image's first view. Which entry of your table notices?",
+            "All embeddings of both views stand in one list, and everybody meets everybody else.",
+        ),
+        (across,),
+        EVERY,
     ),
     Mistake(
         "first-view-only",
