@@ -9,6 +9,10 @@ from labkit.course.archives import Entry
 from labkit.course.senders import Roster, Sender, gradescope, original, sender, split
 
 
+FOREIGN = (".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+NO_ZIP = "an archive that is not a zip: unpack it into a folder with the student's name, or ask for a zip"
+
+
 @dataclass(frozen=True)
 class Piece:
     """A file and its sender."""
@@ -54,7 +58,8 @@ def whose(entries: list[Entry], assignment: str, roster: Roster) -> tuple[dict[s
     for entry in entries:
         senders = senders_of(entry, folders, assignment, roster, siblings)
         if not senders:
-            strangers.append((entry, "it bears no student's name"))
+            foreign = entry.way[-1].lower().endswith(FOREIGN)
+            strangers.append((entry, NO_ZIP if foreign else "it bears no student's name"))
         for each in senders:
             student = roster.find(each.names) or slug(each)
             if not each.rest:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from labkit.course.archives import Entry, Limits, Reader, Refused
 from labkit.course.senders import Roster, original, split
-from labkit.course.sorting import Piece, outermost, whose
+from labkit.course.sorting import NO_ZIP, Piece, outermost, whose
 from labkit.progress import bar
 
 Status = Literal["taken", "same", "aside", "ignored", "refused"]
@@ -92,7 +92,7 @@ def unpack(
         entries = outermost([e for e in found if isinstance(e, Entry)], source, assignment, roster)
         pieces, strangers = whose(entries, assignment, roster)
         report = [Received("", (), None, e.why, "refused", e.name) for e in found if isinstance(e, Refused)]
-        report += [Received("", (), None, why, "ignored", e.name) for e, why in strangers]
+        report += [Received("", (), None, why, "refused" if why == NO_ZIP else "ignored", e.name) for e, why in strangers]
         for student in sorted(pieces):
             report += desk.settle(student, pieces[student])
     return sorted(report, key=lambda r: (ORDER.index(r.status), r.student, r.source))

@@ -74,6 +74,7 @@ def validate(page, seconds):
     return dialog
 
 
+@pytest.mark.thorough
 def test_a_release_opens_without_solutions_and_a_wrong_answer_is_told_why(page, hub):
     opened(page, hub, NAME)
     shown = page.locator(".jp-Notebook").inner_text()
