@@ -408,9 +408,9 @@ grading.check("a2.choose_temperature", choose_temperature)
 for name, runs in (("digits", given.digits), ("nested", given.nested)):
     print(f"{name}: your choice is {choose_temperature(runs):g}")
     for temperature in sorted({run["temperature"] for run in runs}):
-        mine = [run for run in runs if run["temperature"] == temperature]
-        found = [few_label_accuracy(run["z"], run["labels"], run["labelled"]) for run in mine]
-        loss = sum(run["loss"] for run in mine) / len(mine)
+        here = [each for each in runs if each["temperature"] == temperature]
+        found = [few_label_accuracy(each["z"], each["labels"], each["labelled"]) for each in here]
+        loss = sum(each["loss"] for each in here) / len(here)
         print(f"  {temperature:<5g} loss {loss:.2f}   accuracy at each seed", *(f"{a:.2f}" for a in found))
 
 # %% [markdown]
