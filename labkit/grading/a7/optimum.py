@@ -11,10 +11,12 @@ from labkit.grading.exercise import Case, Mistake, exercise
 
 def cases(draw: Draw) -> list[Case]:
     def case(part: str, beta: float, dtype: torch.dtype = torch.float32) -> Case:
-        reference = (2 * draw.rows(3, 5, torch.float64)).log_softmax(-1).to(dtype)
-        return Case(part, {"ref_logps": reference, "rewards": draw.rows(3, 5, dtype), "beta": beta}, says=f"beta {beta:g}")
+        reference = (1.5 * draw.rows(3, 5, torch.float64)).log_softmax(-1).to(dtype)
+        inputs = {"ref_logps": reference, "rewards": draw.rows(3, 5, dtype), "beta": beta}
+        # rewards of thousands of betas: whoever subtracts the normaliser at the end keeps three digits behind the point
+        return Case(part, inputs, tolerance=1e-3 if part == "cold" else 1e-5, says=f"beta {beta:g}")
 
-    found = [case("value", draw.numbers(0.2, 0.7)), case("value", draw.numbers(2, 6), torch.float64)]
+    found = [case("value", draw.numbers(0.4, 0.8)), case("value", draw.numbers(2, 6), torch.float64)]
     return [*found, case("cold", draw.numbers(0.0005, 0.002)), case("cold", draw.numbers(0.003, 0.005))]
 
 
