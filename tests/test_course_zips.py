@@ -208,6 +208,18 @@ def test_nothing_is_overwritten_silently(room):
     assert older.status == "aside" and mark(room / "submitted/ann" / A / f"{A}.ipynb") == "late"
 
 
+def test_collecting_again_adds_nothing_but_the_time(room):
+    """A worksheet with times may come later; attempts that are kept already are not kept twice."""
+    files = {f"doe_1_{k}_{A}{again}.ipynb": book(again) for k, again in ((10, ""), (20, "-1"), (30, "-2"))}
+    laid(room / "in", files)
+    unpack(room / "in", room / "submitted", A)
+    before = tree(room)
+    report = unpack(room / "in", room / "submitted", A, times={"doe_1": datetime(2026, 10, 1, 9, tzinfo=UTC)})
+    assert [r.status for r in report] == ["same", "aside", "aside"]
+    assert set(tree(room)) - set(before) == {f"submitted/doe_1/{A}/timestamp.txt"}
+    assert sorted(mark(p) for n, p in tree(room / "attempts").items()) == ["", "-1"]
+
+
 def test_the_input_stays(room):
     files = {"ann.zip": zipped({f"{A}.ipynb": book()}), "broken.zip": b"PK\x03\x04nonsense", f"bob/{A}.ipynb": book()}
     laid(room / "in", files)

@@ -94,9 +94,9 @@ def sender(way: tuple[str, ...], assignment: str, roster: Roster, siblings: set[
         return Sender("canvas", (first.split("_")[0],), ())
     if found := CANVAS_ANONYMOUS.fullmatch(first) or CANVAS.fullmatch(first):
         name, again = original(found["file"])
-        names = tuple(found[key] for key in ("number", "name") if key in found.groupdict())
+        who = tuple(str(found[key]) for key in ("number", "name") if key in found.groupdict())
         order = (again, int(found["attachment"]))
-        return Sender("canvas", names, unzipped((name, *rest)), order, name, bool(found["late"]))
+        return Sender("canvas", who, unzipped((name, *rest)), order, name, bool(found["late"]))
     if found := BLACKBOARD.fullmatch(first):
         when = datetime.strptime(found["when"], "%Y-%m-%d-%H-%M-%S")
         mine = unzipped((found["file"], *rest)) if found["file"] else ()

@@ -128,30 +128,36 @@ class Desk:
             yield self.put_aside(student, doubles, "a newer file of the same name counts")
         place, when = self.submitted / student / self.assignment, self.moment(student, pieces)
         notes = self.remarks(student, pieces, files)
+        was = stamp(place)
+        if contents(place) == digests(files):
+            if when and when != was:
+                note_time(place, when)
+            yield self.said(student, pieces, tuple(files), "; ".join(["it was here already", *notes]), "same")
+            return
+        if was and when and when < was:
+            yield self.put_aside(student, pieces, f"what is here already came later ({was:%Y-%m-%d %H:%M} UTC)")
+            return
+        half = written(files, place, when)
         if place.exists():
-            was = stamp(place)
-            if contents(place) == {name: digest(piece.entry.file) for name, piece in files.items()}:
-                yield self.said(student, pieces, tuple(files), "; ".join(["it was here already", *notes]), "same")
-                return
-            if was and when and when < was:
-                yield self.put_aside(student, pieces, f"what is here already came later ({was:%Y-%m-%d %H:%M} UTC)")
-                return
             kept = self.attempts_folder(student)
             kept.parent.mkdir(parents=True, exist_ok=True)
             place.replace(kept)
             notes.append(f"what was here before is kept in {self.shown(kept)}")
-        write(files, place, when)
+        half.replace(place)
         yield self.said(student, pieces, tuple(files), "; ".join(notes), "taken")
 
     def put_aside(self, student: str, pieces: list[Piece], why: str) -> Received:
-        files, place = arrange(pieces, self.assignment)[0], self.attempts_folder(student)
-        write(files, place, self.moment(student, pieces, last=False))
+        files = arrange(pieces, self.assignment)[0]
+        place = self.attempts_folder(student, digests(files))
+        if not place.exists():
+            written(files, place, self.moment(student, pieces, last=False)).replace(place)
         return self.said(student, pieces, tuple(files), f"{why}; kept in {self.shown(place)}", "aside")
 
-    def attempts_folder(self, student: str) -> Path:
-        """A place that is free, beside `submitted`, where nbgrader does not look."""
+    def attempts_folder(self, student: str, same: dict[str, str] | None = None) -> Path:
+        """A place beside `submitted`, where nbgrader does not look: free, or one that holds the same already."""
         root = self.submitted.parent / "attempts" / student / self.assignment
-        return next(place for n in range(1, 10_000) if not (place := root / f"{n:02d}").exists())
+        places = (root / f"{n:02d}" for n in range(1, 10_000))
+        return next(place for place in places if not place.exists() or contents(place) == same)
 
     def shown(self, place: Path) -> str:
         return place.relative_to(self.submitted.parent).as_posix()
@@ -224,8 +230,8 @@ def arrange(pieces: list[Piece], assignment: str) -> tuple[dict[str, Piece], lis
     return files, doubles
 
 
-def write(files: Mapping[str, Piece], place: Path, when: datetime | None) -> None:
-    """All files of an attempt, in one move: a reader sees all of them or none."""
+def written(files: Mapping[str, Piece], place: Path, when: datetime | None) -> Path:
+    """All files of an attempt beside `place`, to be moved there at once: a reader sees all of them or none."""
     half = place.with_name(f".{place.name}.part")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
@@ -233,8 +239,12 @@ def write(files: Mapping[str, Piece], place: Path, when: datetime | None) -> Non
         (half / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(piece.entry.file, half / name)
     if when:
-        (half / "timestamp.txt").write_text(f"{when:%Y-%m-%d %H:%M:%S} UTC\n", encoding="utf-8")
-    half.replace(place)
+        note_time(half, when)
+    return half
+
+
+def note_time(place: Path, when: datetime) -> None:
+    (place / "timestamp.txt").write_text(f"{when:%Y-%m-%d %H:%M:%S} UTC\n", encoding="utf-8")
 
 
 def stamp(place: Path) -> datetime | None:
@@ -249,6 +259,10 @@ def stamp(place: Path) -> datetime | None:
 def contents(place: Path) -> dict[str, str]:
     files = (p for p in place.rglob("*") if p.is_file() and p.relative_to(place).as_posix() != "timestamp.txt")
     return {p.relative_to(place).as_posix(): digest(p) for p in files}
+
+
+def digests(files: Mapping[str, Piece]) -> dict[str, str]:
+    return {name: digest(piece.entry.file) for name, piece in files.items()}
 
 
 def digest(file: Path) -> str:
