@@ -8,8 +8,8 @@ from torch import Tensor
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
-PARTS = {"rank": 2.0, "centred": 1.0, "dead directions": 2.0}
-ALL = tuple(PARTS)
+PARTS = {"rank": 2.0, "centred": 1.0, "dead directions": 1.0, "no cloud": 1.0}
+ALL = ("rank", "centred", "dead directions")
 
 
 def cases(draw: Draw) -> list[Case]:
@@ -34,7 +34,7 @@ def cases(draw: Draw) -> list[Case]:
         case("centred", cloud(40, draw.integer(5, 8), torch.float64, 3.0), True, "about the mean"),
         case("dead directions", dead(1.0, torch.float64), False, "45 of 48 dimensions are zero"),
         case("dead directions", dead(tiny, torch.float64), False, f"the same, all of it {tiny:g} times as large"),
-        case("dead directions", torch.zeros(5, 4), False, "a matrix of zeros"),
+        case("no cloud", torch.zeros(5, 4), False, "a matrix of zeros"),
     ]
 
 
@@ -48,6 +48,7 @@ def flawed(
     after: float = 0.0,
     bare: bool = False,
     ending: str = "exp",
+    nothing: str = "zero",
     unit: bool = False,
 ) -> Tensor:
     """The effective rank with its usual mistakes as switches."""
@@ -61,7 +62,7 @@ def flawed(
     if bare:
         p = sigma / sigma.sum()
         return (-(p * p.log()).sum()).exp()
-    if not sigma.any() and not (before or after):
+    if not sigma.any() and not (before or after) and nothing == "zero":
         return torch.zeros(())
     entropy = torch.special.entr(p).sum()
     return {"exp": entropy.exp(), "none": entropy, "bits": (entropy / torch.log(torch.tensor(2.0))).exp()}[ending]
@@ -127,7 +128,7 @@ def participation(z: Tensor, centered: bool, power: int = 2) -> Tensor:
                 "A constant is small only beside something. Ask where a zero really does harm, and guard that place alone.",
             ),
             (partial(flawed, before=1e-5), partial(flawed, before=1e-7), partial(flawed, after=1e-5)),
-            ("dead directions",),
+            ("dead directions", "no cloud"),
             number=18,
         ),
         Mistake(
@@ -139,7 +140,18 @@ def participation(z: Tensor, centered: bool, power: int = 2) -> Tensor:
                 "The limit is known: keep the two factors from meeting at zero. Of a matrix of zeros nobody can take shares.",
             ),
             (partial(flawed, bare=True),),
-            ("dead directions",),
+            ("dead directions", "no cloud"),
+        ),
+        Mistake(
+            "nothing-counts-as-one",
+            "a matrix of zeros has no direction, and you count one",
+            (
+                "What do you get for a matrix of zeros?",
+                "The exponential of 0 is 1. Where does your 0 come from?",
+                "Without any singular value above 0 there are no shares, and no entropy of them.",
+            ),
+            (partial(flawed, nothing="one"),),
+            ("no cloud",),
         ),
         Mistake(
             "entropy-for-rank",

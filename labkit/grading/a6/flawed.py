@@ -18,6 +18,7 @@ def sup_con(
     multiplied: bool = False,
     stable: bool = True,
     floor: float = 0.0,
+    capped: float = 0.0,
     scaled: bool = False,
     total: bool = False,
     unit: bool = True,
@@ -30,10 +31,14 @@ def sup_con(
     itself = torch.eye(len(z), dtype=torch.bool)
     same = labels[:, None] == labels
     positive = same if own else same & ~itself
+    if candidates == "zeroed":
+        logits, candidates = logits.masked_fill(itself, 0.0), "everyone"
     among = {"others": ~itself, "everyone": torch.ones_like(itself), "strangers": ~same}[candidates]
     if stable:
         partition = logits.masked_fill(~among, -torch.inf).logsumexp(1, keepdim=True)
         log_p = logits - partition
+        if capped:
+            log_p = (log_p.exp() + capped).log()
     else:
         log_p = (logits.exp() / (logits.exp() * among).sum(1, keepdim=True) + floor).log()
     count = positive.sum(1)

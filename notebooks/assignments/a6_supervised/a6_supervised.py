@@ -68,7 +68,7 @@ given = grading.given("a6", VARIANT)
 # for such a convention before you compare two papers. Published code also multiplies by the temperature over a base
 # temperature; here there is no such factor.)
 #
-# Rows come in any length; temperatures go down to 0.005.
+# Rows come in any length; temperatures go down to 0.009.
 
 
 # %% nbgrader={"grade": false, "grade_id": "sup_con_out", "locked": false, "schema_version": 3, "solution": true, "task": false}
