@@ -31,9 +31,9 @@ def tiles(view: View) -> str:
     look = [
         (sum(1 for r in view.records if r.flags), "flagged"),
         (sum(1 for r in view.records if r.timeouts or r.kills), "with time outs or stopped processes"),
-        (sum(1 for g in view.grades.values() if g.waits), "wait for a person"),
+        (sum(map(view.waits, view.records)), "wait for a person"),
         (sum(1 for g in view.grades.values() if g.late > 0), "late"),
-        (len(view.pairs), "similar pairs"),
+        (len(view.pairs), "similar pair" if len(view.pairs) == 1 else "similar pairs"),
     ]
     minutes = sum(r.seconds for r in view.records) / 60
     isolation = ", ".join(sorted({r.isolation or "nothing to run" for r in view.records}))

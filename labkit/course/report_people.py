@@ -17,7 +17,7 @@ def waiting(view: View) -> str:
     """What a person has to grade."""
     cells: dict[str, list[str]] = defaultdict(list)
     for record in view.records:
-        if view.grades and not (record.student in view.grades and view.grades[record.student].waits):
+        if not view.waits(record):
             continue
         for answer in record.answers:
             if answer.by_hand and answer.changed:
@@ -85,7 +85,7 @@ def badges(view: View, record: Record) -> str:
         ("look", f"stopped {plural(record.kills, 'time')}" if record.kills else ""),
         ("look", "not isolated" if "not isolated" in record.isolation else ""),
         ("", f"late {lateness(grade.late)}, −{grade.penalty:.3g}" if grade and grade.late > 0 else ""),
-        ("", "waits for you" if grade and grade.waits else ""),
+        ("", "waits for you" if view.waits(record) else ""),
         ("", plural(len(record.repairs), "repair") if record.repairs else ""),
     ]
     return "".join(f'<span class="badge {kind}">{text(words)}</span>' for kind, words in found if words)

@@ -40,6 +40,11 @@ class View:
         grade = self.grades.get(record.student)
         return (grade.score, grade.points) if grade else (record.earned, record.points)
 
+    def waits(self, record: Record) -> bool:
+        """Whether a person still has to grade something of it."""
+        grade = self.grades.get(record.student)
+        return grade.waits if grade else any(answer.by_hand and answer.changed for answer in record.answers)
+
     def anchor(self, student: str) -> str:
         return f"a{self.number}-s{self.order[student]}"
 
