@@ -115,8 +115,8 @@ def sup_con_in(z, labels, temperature):
 grading.check("a6.sup_con_in", sup_con_in)
 
 # %% [markdown]
-# The logarithm is concave, so by Jensen's inequality the logarithm of a mean is at least the mean of the logarithms: $L_{in}
-# \le L_{out}$, always, with equality where each anchor's positives are all equally near. On your own batch:
+# The logarithm is concave, so by Jensen's inequality the logarithm of a mean is at least the mean of the logarithms:
+# $L_{in} \le L_{out}$, always, with equality where each anchor's positives are all equally near. On your own batch:
 
 # %% tags=["demo"]
 from labkit import show
@@ -265,7 +265,7 @@ grading.check("a6.fate", fate)
 # $$L = (1 - \beta) \, L_{out}(\text{labels}) + \beta \, L_{out}(\text{instances}), \qquad 0 \le \beta \le 1 .$$
 #
 # (In the spirit of Xue et al. 2023, arXiv 2305.16536, who analyse such a sum.) The share $\beta$ is that of the term that
-# knows no labels. If `sup_con_out` of part 1 is not right yet, `grading.reference("a6.sup_con_out")` does the same.
+# knows no labels.
 
 
 # %% nbgrader={"grade": false, "grade_id": "joint_loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
