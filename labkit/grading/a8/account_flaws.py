@@ -65,11 +65,10 @@ def flawed(
         stepper.step()
         now = logps()
         g = flat(gradients(over(now[0]), parameters)) if at == "after" else first if at == "start" else g
-        moved = (
-            -lr * flat(p.grad for p in parameters if p.grad is not None)
-            if update == "gradient"
-            else flat(parameters).detach() - old
-        )
+        moved = flat(parameters).detach() - old
+        if update in ("gradient", "sign"):
+            slope_of_loss = flat(p.grad for p in parameters if p.grad is not None)
+            moved = -lr * (slope_of_loss.sign() if update == "sign" and optimizer != "sgd" else slope_of_loss)
         did = 0.0 if update == "nothing" else (g @ moved).item()
         history["account"].append(did + (history["account"][-1] if adds else 0))
         gained = [over(x.detach() - s).item() for x, s in zip(now, start, strict=True)]
@@ -96,13 +95,13 @@ def copied(*inputs: Any) -> dict[str, Tensor]:
 MISTAKES = (
     Mistake(
         "gradient-for-update",
-        "you multiply by the gradient step that plain gradient descent would take; Adam and RMSprop take another one",
+        "you multiply by a step of your own making, from the gradient or its sign; Adam and RMSprop take another one",
         (
             "Your account is right for one optimiser. What do the others do to a gradient before they step?",
             "Compare the length of the step that you assume with how far the parameters really went.",
             "The update need not be derived from anything: it can be read off the parameters, before and after.",
         ),
-        (partial(flawed, update="gradient"),),
+        (partial(flawed, update="gradient"), partial(flawed, update="sign")),
         (OTHERS,),
         37,
     ),

@@ -102,7 +102,7 @@ def flawed(
         by = {"spearman": spearmanr, "pearson": pearsonr}.get(rank, spearmanr)
         goal, columns = (places(goal), [places(ratio), places(ches)]) if rank == "ties" else (goal, [ratio, ches])
         ranks = [float(by(x, goal).statistic) for x in columns]
-        ranks = [abs(r) for r in ranks] if rank == "size" else ranks
+        ranks = [abs(r) if rank == "size" else -r if rank == "turned" else r for r in ranks]
         verdict = {"not all wrong": right > 0.5, "above baseline": right > base, "ranks": abs(ranks[0]) >= demanded}.get(
             holds, right >= demanded
         )
@@ -222,13 +222,13 @@ MISTAKES = (
     ),
     Mistake(
         "direction-lost",
-        "your rank correlation has lost its direction: does a high score go with a fall or with a rise?",
+        "your rank correlation has lost its direction, or it is turned: does a high score go with a fall or with a rise?",
         (
             "Which sign should the correlation of a warning with the change have?",
             "A score that ranks the runs in exactly the wrong order: what does yours say of it?",
             "The change itself is one column, the score the other, both with their signs.",
         ),
-        (partial(flawed, rank="size"), partial(flawed, against="size")),
+        (partial(flawed, rank="size"), partial(flawed, rank="turned"), partial(flawed, against="size")),
         (RANKS,),
     ),
 )

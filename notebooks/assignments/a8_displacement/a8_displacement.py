@@ -320,7 +320,7 @@ grading.check("a8.ches", ches)
 
 # %% [markdown]
 # `given.runs` holds runs of ours that no lesson shows: the transformer, pairs with the same ending or with another one, all of it
-# learning or a part, two optimisers, each stopped at a margin of 4. Of each run you have the ratio and CHES (normalised, mean over
+# learning or a part, two optimisers, each stopped once its margin had passed 4. Of each run you have the ratio and CHES (normalised, mean over
 # pairs), which were known before, and what became of it: the margin, and the change of the chosen answers. Find, **for each
 # optimiser by itself**,
 #
@@ -330,6 +330,10 @@ grading.check("a8.ches", ches)
 # - `"holds"`: whether `"right"` is at least `demanded`,
 # - `"ratio rank"`, `"ches rank"`: Spearman's rank correlation of each score with the change (equal scores share the mean of their
 #   places; `scipy.stats.spearmanr` does that).
+
+
+# %% tags=["demo"]
+print(len(given.runs), "runs, such as", given.runs[0])
 
 
 # %% nbgrader={"grade": false, "grade_id": "foretold", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -365,9 +369,9 @@ for name, row in foretold(given.runs, 0.9).items():
 # %% [markdown]
 # Is a ratio that ranks the runs well a verdict? Read `"right"` beside `"baseline"`, and `"warned"` beside both.
 #
-# And CHES? It was made for another place. In the next cell your `ches` scores exact policies with answers of two tokens, "a c"
-# preferred to "b c", of which only the softmax layer learns. Look at three numbers: after equal steps, at equal margin, and then
-# the ones above.
+# And CHES? There is a place where it ranks well. In the next cell your `ches` scores exact policies with answers of two tokens,
+# "a c" preferred to "b c", of which only the softmax layer learns. Look at three numbers: after equal steps, at equal margin,
+# and then the ones above.
 
 # %% tags=["demo"]
 from scipy.stats import spearmanr
@@ -476,8 +480,9 @@ mine["ratio"] = (up @ down / (up @ up)).item()
 grading.check("a8.mine", mine)
 
 # %% [markdown]
-# *A question for the next part.* The opener *No* had a probability near 0.9 from the beginning. How many nats can it have
-# gained at most? Compare with `mine["cured"]`: which words must have gained the rest, and is that what you wanted?
+# *A question for the next part.* In the mean over prompts the opener *No* had a probability above 0.8 from the beginning. How
+# many nats can it have gained at most? Compare with `mine["cured"]`: which words must have gained the rest, and is that what
+# you wanted?
 #
 # ## 8. Half a page
 #
