@@ -16,7 +16,7 @@ from labkit.course.sandbox import Limits, Sandbox
 from labkit.grading.asking import answer
 from labkit.grading.exercise import Case
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks")
+linux = pytest.mark.skipif(not launch.FORKS, reason="walls, limits and forking are Linux's; elsewhere nothing is promised")
 WALLS = ("bubblewrap", "landlock", "none")
 BEST = isolation.available()[0]
 LIMITS = Limits(cell_seconds=60, call_seconds=60, memory_mb=1200, file_mb=32, output_kb=16)
@@ -97,6 +97,7 @@ def trials():
                 yield pytest.param(name, walls, id=f"{name}-{walls}")
 
 
+@linux
 @pytest.mark.parametrize("name, walls", list(trials()))
 def test_a_hostile_cell_is_contained(name, walls, canary):
     case = HOSTILE[name]
@@ -141,6 +142,7 @@ def test_two_at_a_time_do_not_meet(walls):
         assert one.ask("here", Case("value", {})).value == here
 
 
+@linux
 @pytest.mark.parametrize("walls", WALLS)
 def test_no_process_stays_when_a_box_is_closed(walls):
     with box(walls) as shut:
@@ -382,6 +384,7 @@ def test_only_what_is_needed_is_inside():
     assert not any(word == "--bind" for word in command)
 
 
+@linux
 def test_landlock_without_the_newer_versions(monkeypatch):
     """The numbers handed to the kernel are those that it knows."""
     if not landlock.version():
@@ -412,6 +415,7 @@ def test_where_nothing_can_be_forked(monkeypatch):
         assert isinstance(shut.begun, launch.Alone)
 
 
+@linux
 def test_where_processes_of_one_origin_could_reach_each_other(monkeypatch):
     """Each student's then has an origin of its own."""
     monkeypatch.setattr(isolation, "shared", lambda: False)
@@ -422,6 +426,7 @@ def test_where_processes_of_one_origin_could_reach_each_other(monkeypatch):
     assert not overseer.alive
 
 
+@linux
 def test_an_overseer_that_is_gone_is_replaced():
     with box() as shut:
         shut.run("x = 1")
