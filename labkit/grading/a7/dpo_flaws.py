@@ -35,6 +35,8 @@ def flawed(
         before = 0 * before if reference == "none" else -before
     if strength == "policy":
         z = beta * now - before
+    elif strength == "reference":
+        z = now - beta * before
     elif strength == "chosen":
         z = beta * (chosen_logps - ref_chosen_logps) - (rejected_logps - ref_rejected_logps)
     elif strength == "rejected":

@@ -29,7 +29,7 @@ MISTAKES = (
             "Beta scales a difference of two rewards, and each of these is a log-ratio: whatever it multiplies must be 0 "
             "when policy and reference agree.",
         ),
-        (partial(flawed, strength="policy"),),
+        (partial(flawed, strength="policy"), partial(flawed, strength="reference")),
         ("value", "start", "extreme", "smoothing", "gradient"),
         35,
     ),
