@@ -44,4 +44,4 @@ def test_a_feedback_page_helps_and_stays_at_home(feedback, page):
     assert report.bounding_box()["y"] < page.get_by_text("How far apart").bounding_box()["y"] < gaps["y"]
     assert page.locator("msubsup, msup").count() and page.title() != "taken"
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == ["https://example.org/seen.png"]
-    assert refused == [("https://example.org/seen.png", "csp")], "refused by the page's own policy, before anything is sent"
+    assert ("https://example.org/seen.png", "csp") in refused, "by the page's own policy, before anything is sent"
