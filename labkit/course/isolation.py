@@ -56,7 +56,7 @@ def available() -> tuple[Isolation, ...]:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             tried = [*bubblewrap(), sys.executable, "-I", "-S", "-c", "print('inside')"]
             told = subprocess.run(
-                tried, capture_output=True, timeout=20, env=environment(), stdin=subprocess.DEVNULL, text=True
+                tried, capture_output=True, timeout=60, env=environment(), stdin=subprocess.DEVNULL, text=True
             )
             found += ["bubblewrap"] if told.stdout == "inside\n" and not told.returncode else []
     if landlock.version() >= 1 and seccomp.works():
