@@ -48,6 +48,7 @@ def test_form_is_free(got, right):
         (NAN, 2.0, "NaN"),
         (NAN, NAN, "NaN"),
         (INF, 2.0, "infinite"),
+        (10**400, 2.0, "infinite"),
         (torch.ones(2, 3), torch.ones(3, 2), "shape is (2, 3), expected (3, 2)"),
         (torch.ones(3), torch.tensor(1.0), "shape is (3,)"),
         ("fell", "rose", "different word"),

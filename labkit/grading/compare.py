@@ -76,12 +76,19 @@ def numbers(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
         return None if value.is_complex() else value.detach().double()
     if isinstance(value, (bool, int, float)):
-        return torch.tensor(float(value), dtype=torch.float64)
+        return torch.tensor(as_float(value), dtype=torch.float64)
     if isinstance(value, (list, tuple)) and value:
         parts = [numbers(item) for item in value]
         if all(part is not None and part.shape == parts[0].shape for part in parts):  # type: ignore[union-attr]
             return torch.stack(parts)  # type: ignore[arg-type]
     return None
+
+
+def as_float(value: Number) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # Python's whole numbers have no end
+        return math.inf if value > 0 else -math.inf
 
 
 def finite(value: Any) -> bool:
