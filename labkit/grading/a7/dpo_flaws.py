@@ -47,6 +47,13 @@ def flawed(
         )
     z = -z if swapped else z
     z = z.mean(0, keepdim=True) if mean_first else z
+    losses = mixed(z, label_smoothing, smooth, link)
+    losses = beta * losses if strength == "outside" else losses
+    return losses.sum() if total else losses.mean()
+
+
+def mixed(z: Tensor, label_smoothing: float, smooth: str, link: str) -> Tensor:
+    """What each pair costs when a share of the labels is believed to be reversed."""
     log = {
         "log": lambda x: torch.sigmoid(x).log(),
         "log plus": lambda x: (torch.sigmoid(x) + 1e-8).log(),
@@ -67,5 +74,4 @@ def flawed(
         losses = -log(z) - label_smoothing * log(-z)
     else:
         losses = -(1 - label_smoothing) * log(z) - (label_smoothing * log(-z) if label_smoothing else 0)
-    losses = beta * losses if strength == "outside" else losses
-    return losses.sum() if total else losses.mean()
+    return losses
