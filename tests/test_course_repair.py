@@ -204,3 +204,29 @@ def test_cells_of_ones_own_stay_where_they_matter(release):
     made = repair(as_bytes(cases.without(notebook, "check_tiny_gaps")), release)
     order = [cell.source.splitlines()[0] for cell in made.notebook.cells]
     assert order.index("def helper(a):") < order.index("def gaps(x, y):") < order.index('grading.check("tiny.gaps", gaps)')
+
+
+def test_pictures_in_an_essay_stay(release):
+    notebook = cases.answered(release, **RIGHT)
+    at(notebook, "essay")["attachments"] = {"plot.png": {"image/png": "aGVsbG8="}, "evil": {"text/html": "<script>"}, "odd": 3}
+    made = repair(as_bytes(notebook), release)
+    assert at(made.notebook, "essay").attachments == {"plot.png": {"image/png": "aGVsbG8="}} and not made.repairs
+    nbformat.validate(made.notebook)
+
+
+def test_odd_metadata_does_no_harm(release):
+    notebook = cases.answered(release, **RIGHT)
+    odd = [{"tags": 5}, {"tags": ["demo", 7]}, {"nbgrader": "no"}, {"nbgrader": {"grade_id": ["gaps"], "grade": True}}, [1]]
+    notebook["cells"] += [cases.cell("code", f"odd = {k}") | {"metadata": each} for k, each in enumerate(odd)]
+    made = repair(as_bytes(notebook), release)
+    whole(made.notebook, release)
+    assert [cell.metadata for cell in made.notebook.cells[-5:]] == [{}, {"tags": ["demo"]}, {}, {}, {}]
+
+
+def test_more_than_anyone_writes_is_cut_and_said(release, monkeypatch):
+    notebook = cases.answered(release, **RIGHT | {"essay": "word " * 30_000})
+    made = repair(as_bytes(notebook), release)
+    assert len(at(made.notebook, "essay").source) == reading.TEXT and "150,000 characters" in made.repairs[0]
+    monkeypatch.setattr(reading, "CELLS", 12)
+    made = repair(as_bytes(cases.answered(release, **RIGHT)), release)
+    assert made.repairs == ["the notebook has 13 cells; only the first 12 were read"]

@@ -13,7 +13,10 @@ from typing import Any
 
 MOST = 200_000_000  # bytes of a file that is read at all
 LARGE = 10_000_000  # and from here on it is worth a word
+CELLS, TEXT, PICTURES = 2000, 100_000, 5_000_000  # cells; characters of one; bytes of the pictures in one
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+PICTURE = ("image/png", "image/jpeg", "image/gif")
+BASE64 = re.compile(r"^[A-Za-z0-9+/=\s]*$")
 CELL_ID = re.compile(r"^[a-zA-Z0-9-_]{1,64}$")
 
 
@@ -29,6 +32,7 @@ class Cell:
     source: str
     id: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, Any] = field(default_factory=dict)
 
     @property
     def nbgrader(self) -> dict[str, Any]:
@@ -42,7 +46,12 @@ class Cell:
 
     def plain(self) -> "Cell":
         """Without any claim to points."""
-        return Cell(self.kind, self.source, self.id, {k: v for k, v in self.metadata.items() if k == "tags"})
+        return Cell(self.kind, self.source, self.id, {"tags": self.tags} if self.tags else {}, self.pictures)
+
+    @property
+    def tags(self) -> list[str]:
+        found = self.metadata.get("tags")
+        return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 def read(data: bytes) -> tuple[list[Cell], dict[str, Any], list[str]]:
@@ -114,7 +123,9 @@ def raw_cells(notebook: dict[str, Any], notes: list[str]) -> list[Any]:
         )
     if not isinstance(cells, list) or not any(isinstance(each, dict) for each in cells):
         raise Unreadable("the file is JSON, but holds no cells")
-    return cells
+    if len(cells) > CELLS:
+        notes.append(f"the notebook has {len(cells)} cells; only the first {CELLS} were read")
+    return cells[:CELLS]
 
 
 def joined(source: Any) -> str:
@@ -142,10 +153,23 @@ def mended(raw: list[Any], notes: list[str]) -> Iterator[Cell]:
             name = uuid.uuid4().hex[:12]
         seen.add(name)
         source = source.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()  # no lone surrogates
-        yield Cell(str(kind), source, name, metadata if isinstance(metadata, dict) else {})
+        if len(source) > TEXT:
+            notes.append(f"a cell has {len(source):,} characters; it was cut after {TEXT:,}")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        yield Cell(str(kind), source[:TEXT], name, metadata, pictures(each) if kind == "markdown" else {})
     if again:
         notes.append(f"{again} cell{'s' * (again > 1)} had the id of another; they got ids of their own")
     if strange:
         notes.append(
             f"{strange} cell{'s' * (strange > 1)} of no known kind {'were' if strange > 1 else 'was'} kept as text or dropped"
         )
+
+
+def pictures(cell: dict[str, Any]) -> dict[str, Any]:
+    """What was pasted into a text, as far as it is pictures."""
+    found, kept = cell.get("attachments"), dict[str, Any]()
+    for name, bundle in found.items() if isinstance(found, dict) else ():
+        data = {k: v for k, v in bundle.items() if k in PICTURE and isinstance(v, str)} if isinstance(bundle, dict) else {}
+        if data and sum(map(len, data.values())) <= PICTURES and all(map(BASE64.match, data.values())):
+            kept[name] = data
+    return kept

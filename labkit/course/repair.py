@@ -52,7 +52,7 @@ class Release:
 
 
 def cell_of(each: Any) -> Cell:
-    return Cell(each.cell_type, each.source, each.get("id", ""), each.metadata)
+    return Cell(each.cell_type, each.source, each.get("id", ""), each.metadata, each.get("attachments", {}))
 
 
 def repair(data: bytes | None, notebook: Any) -> Repaired:
@@ -195,7 +195,7 @@ def restored(cell: Cell | None, name: str, release: Release, made: Repaired) -> 
     if cell.kind != ours.kind:
         made.repairs.append(f"cell {name} was of the kind {cell.kind}; it is {ours.kind} again")
     if answers:
-        return [Cell(ours.kind, cell.source, ours.id, ours.metadata)]
+        return [Cell(ours.kind, cell.source, ours.id, ours.metadata, cell.pictures if ours.kind == "markdown" else {})]
     return [*edited(cell, name, ours, made), ours]
 
 
@@ -222,15 +222,10 @@ def forgotten(cells: list[Cell], release: Release, made: Repaired) -> dict[str, 
     for ours in release.cells:
         if ours.grade_id:
             last = ours.grade_id
-        elif ours.kind == "code" and "demo" not in tags(ours) and ours.id not in ids and ours.source.strip() not in texts:
+        elif ours.kind == "code" and "demo" not in ours.tags and ours.id not in ids and ours.source.strip() not in texts:
             lost.setdefault(last, []).append(ours)
             made.repairs.append(f"a cell that was deleted is back: {ours.source.strip().splitlines()[0][:60]}")
     return lost
-
-
-def tags(cell: Cell) -> list[str]:
-    found = cell.metadata.get("tags")
-    return found if isinstance(found, list) else []
 
 
 def out_of_place(positions: list[int]) -> list[int]:
@@ -261,5 +256,6 @@ def nodes(cells: list[Cell]) -> list[Any]:
     for number, cell in enumerate(cells):
         own = cell.id if cell.grade_id or cell.id not in taken else f"own-{number}"
         taken.add(own)
-        made.append(make[cell.kind](cell.source, id=own, metadata=copy.deepcopy(cell.metadata)))
+        more = {"attachments": cell.pictures} if cell.pictures else {}
+        made.append(make[cell.kind](cell.source, id=own, metadata=copy.deepcopy(cell.metadata), **more))
     return made
