@@ -49,15 +49,20 @@ def made_up(draw: Draw, runs: int = 3) -> Courses:
     return found
 
 
-def uneven(draw: Draw) -> Courses:
-    """KTO is far above DPO in two runs and a little below it in one; in all, both rise. NCA rises by less than asked for."""
-    found: Courses = {name: [] for name in ("KTO", "NCA", "DPO")}
+def uneven(draw: Draw, least: float) -> Courses:
+    """All rise. KTO is far above DPO in two runs and a little below it in one; NCA helps by too little, EXO by enough."""
+    found: Courses = {name: [] for name in ("KTO", "NCA", "DPO", "EXO")}
     odd = draw.integer(0, 2)
     for k in range(3):
         steps, speed, rise = draw.integer(30, 36), draw.numbers(0.12, 0.15), draw.numbers(0.3, 0.4)
-        found["DPO"].append(course(speed, lambda m, r=rise: r * m, steps))  # type: ignore[misc]
-        found["KTO"].append(course(speed, lambda m, r=rise, k=k: (r + (-0.2 if k == odd else 1.5)) * m, steps))  # type: ignore
-        found["NCA"].append(course(1.5 * speed, lambda m, r=rise: r * m + 0.05, steps))  # type: ignore[misc]
+
+        def rises(speed: float, more: float = 0.0, extra: float = 0.0, rise: float = rise, steps: int = steps) -> Course:
+            return course(speed, lambda m: (rise + more) * m + extra, steps)
+
+        found["DPO"].append(rises(speed))
+        found["KTO"].append(rises(speed, more=-0.2 if k == odd else 2.0))
+        found["NCA"].append(rises(1.5 * speed, extra=0.7 * least))
+        found["EXO"].append(rises(speed, extra=1.4 * least))
     return found
 
 

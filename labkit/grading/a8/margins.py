@@ -17,21 +17,18 @@ VALUES, REFUSALS, CURES = "values", "refusals", "cures"
 
 
 def cases(draw: Draw) -> list[Case]:
+    little, much = draw.numbers(0.1, 0.25), draw.numbers(0.6, 0.8)
     tried = [
-        (VALUES, ours(draw), draw.numbers(1.5, 4), "losses of ours, each at a learning rate of its own"),
-        (VALUES, wobbling(draw), 2.0, "margins that do not grow at every step"),
-        (
-            REFUSALS,
-            made_up(draw),
-            draw.numbers(1.2, 1.6),
-            "a loss that never wins this margin, and one that does so in some runs",
-        ),
-        (CURES, made_up(draw), draw.numbers(1.2, 1.6), "fast and slow losses over the same steps"),
-        (CURES, uneven(draw), draw.numbers(1.2, 1.6), "a loss that helps on average and harms in one run"),
+        (VALUES, ours(draw), draw.numbers(1.5, 4), little, "losses of ours, each at a learning rate of its own"),
+        (VALUES, wobbling(draw), 2.0, little, "margins that do not grow at every step"),
+        (REFUSALS, made_up(draw), draw.numbers(1.2, 1.6), little, "losses that never win this margin, or not in all runs"),
+        (CURES, made_up(draw), draw.numbers(1.2, 1.6), little, "fast and slow losses over the same steps"),
+        (CURES, uneven(draw, little), draw.numbers(1.2, 1.6), little, "a loss that helps on average and harms in one run"),
+        (CURES, uneven(draw, much), draw.numbers(1.2, 1.6), much, f"the same, where {much:g} nats are asked for"),
     ]
     found = []
-    for part, courses, margin, says in tried:
-        inputs = {"courses": courses, "margin": margin, "least": 0.2}
+    for part, courses, margin, least, says in tried:
+        inputs = {"courses": courses, "margin": margin, "least": least}
         found.append(Case(part, inputs, accepts=looked_at(part, at_equal_margin(**inputs)), says=says))
     return found
 
@@ -108,8 +105,8 @@ def flawed(
         both = [(v, d) for v, d in zip(values, found["DPO"], strict=True) if v is not None and d is not None]
         ahead = [v - (0 if helps == "rises" else d) for v, d in both]
         better = np.mean(ahead) > least if helps == "on average" and ahead else all(x > least for x in ahead)
-        if helps == "above":
-            better = all(x > 0 for x in ahead)
+        if helps in ("above", "fixed"):
+            better = all(x > (0.2 if helps == "fixed" else 0) for x in ahead)
         answer[name] = {"change": mean, "cure": bool(whole and better and len(ahead) > 0)}
     return answer
 
@@ -214,14 +211,14 @@ MISTAKES = (
         (CURES,),
     ),
     Mistake(
-        "hair-breadth-cure",
-        "you call a cure what ends a hair above DPO: by how much it has to help was part of the question",
+        "bound-of-your-own",
+        "your bound for a cure is not the one that was given: by how much it has to help was part of the question",
         (
             "What does the last argument do in your function?",
             "Two ways to win the same margin differ in their rounding of steps. Is one a cure of the other?",
             "The difference has to pass what was asked for, in every run.",
         ),
-        (partial(flawed, helps="above"),),
+        (partial(flawed, helps="above"), partial(flawed, helps="fixed")),
         (CURES,),
     ),
 )
