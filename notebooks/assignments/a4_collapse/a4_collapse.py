@@ -195,10 +195,10 @@ for name, z in stored.items():
 #
 # ## 4. Which side stands still
 #
-# Alignment alone puts everything into one place, since nothing is nearer to your partner than your partner's own point.
-# SimSiam (Chen and He 2020, arXiv 2011.10566, equations 1 to 4) has no negatives and does not collapse in practice. A
-# predictor turns each embedding $z$ into a prediction $p$, and each view's prediction is compared with the embedding of the
-# *other* view, which is a constant for the gradient (`stop`):
+# Alignment alone is perfect where all points are one, and the second run above went there. SimSiam (Chen and He 2020, arXiv
+# 2011.10566, equations 1 to 4) has no negatives either, and usually does not collapse. A predictor turns each embedding $z$ into
+# a prediction $p$, and each view's prediction is compared with the embedding of the *other* view, which is a constant for the
+# gradient (`stop`):
 #
 # $$L = -\frac{1}{2n} \sum_i \Big[ \cos\big(p_{1i}, \operatorname{stop}(z_{2i})\big)
 # + \cos\big(p_{2i}, \operatorname{stop}(z_{1i})\big) \Big] .$$
