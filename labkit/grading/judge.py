@@ -136,7 +136,8 @@ def recognised(exercise: Exercise, seen: list[Seen], tried: list[int], seed: str
     found: list[tuple[bool, set[int], tuple[Mistake, ...]]] = []
     for mistake in exercise.mistakes:
         found.append((*max(map(explained, mistake.mutants), key=rank), (mistake,)))
-    if not any(exact and cases for exact, cases, _ in found):
+    numbers = any(each.why and sort(each.got) == "numbers" for each in seen)
+    if numbers and not any(exact and cases for exact, cases, _ in found):
         found += [(*explained(mutant), pair) for pair, mutant in together(exercise.mistakes)]
     left, named = {k for k, each in enumerate(seen) if each.why}, list[Mistake]()
     for _, cases, mistakes in sorted(found, key=lambda each: (-rank(each[:2]), len(each[2]))):
@@ -152,18 +153,22 @@ def rank(explanation: tuple[bool, set[int]]) -> int:
 
 
 def explains(seen: list[Seen], outcomes: list[Outcome]) -> tuple[bool, set[int]]:
-    """Whether a mutant's outcomes fit throughout, and the cases that they explain; none if they contradict one."""
-    cases: set[int] = set()
-    exact = True
+    """Whether a mutant's outcomes fit throughout, and the wrong cases that they explain; none if they contradict one."""
+    cases, exact, in_numbers, elsewhere = set[int](), True, False, False
     for k, (each, theirs) in enumerate(zip(seen, outcomes, strict=True)):
+        mine, wrong = sort(each.got), sort(theirs)
         if not told(theirs, each.right, each.case):
-            exact &= not each.why or sort(each.got) != "numbers"
-        elif sort(each.got) == sort(theirs):
-            if sort(theirs) == "numbers" and not alike(each.got, theirs, each.case.tolerance):
+            exact &= not each.why or mine != "numbers"
+            elsewhere |= mine == "not finite"
+        elif mine == wrong:
+            if wrong == "numbers" and not alike(each.got, theirs, each.case.tolerance):
                 return False, set()
-            cases.add(k)
+            in_numbers |= wrong == "numbers"
+            cases |= {k} if each.why else set()
         else:
-            exact &= sort(each.got) == "not finite"
+            exact &= mine == "not finite"
+    if elsewhere and not in_numbers:  # NaN also where this mistake computes well: it is another one
+        return False, set()
     return exact, cases
 
 

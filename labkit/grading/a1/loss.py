@@ -68,9 +68,14 @@ def loop(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
 
 @givens("a1")
 def data(draw: Draw) -> dict[str, Any]:
-    n, d = draw.integer(6, 12), draw.integer(4, 8)
-    z1 = draw.rows(n, d)
-    return {"z1": z1, "z2": z1 + 0.7 * draw.rows(n, d), "temperature": draw.numbers(0.08, 0.4)}
+    """A small batch on which the two directions cost differently, so that who takes one only is found out."""
+    while True:
+        n, d, temperature = draw.integer(6, 12), draw.integer(4, 8), draw.numbers(0.2, 0.6)
+        z1 = draw.rows(n, d)
+        z2 = z1 + 0.7 * draw.rows(n, d)
+        each = loss(z1, z2, temperature=temperature, reduction="none")
+        if abs(each[:n].mean() - each[n:].mean()) > 0.02:
+            return {"z1": z1, "z2": z2, "temperature": temperature}
 
 
 def yours(draw: Draw) -> list[Case]:
