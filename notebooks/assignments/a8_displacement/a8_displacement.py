@@ -224,7 +224,9 @@ for side in ("chosen", "rejected"):
 # %% [markdown]
 # Train the policy, on all pairs at every step, with `torch.optim.SGD`, `Adam` or `RMSprop` at their defaults and this learning
 # rate. The loss is DPO's, and for later use a second term: $\text{dpo} - \eta \cdot \tfrac1n \sum_i \log \pi(y^+_i)$, which rewards
-# the chosen answers in absolute terms. With $\eta = 0$ it is plain DPO. The reference is the policy at its start.
+# the chosen answers in absolute terms. With $\eta = 0$ it is plain DPO. The reference is the policy at its start. Put the trained
+# weights (`policy.state_dict()`) beside the numbers, under the key `"weights"`, if you like: no check looks at them, and part 7
+# can then tell who received.
 
 
 # %% nbgrader={"grade": false, "grade_id": "account", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -253,7 +255,8 @@ def account(weights, pairs, optimizer, lr, steps, beta, eta):
         now = both(policy, pairs)
         up, down = ((logps.detach() - ref).mean().item() for logps, ref in zip(now, start, strict=True))
         path.append((up - down, up, path[-1][2] + first_order))
-    return dict(zip(("margin", "chosen", "account"), torch.tensor(path, dtype=torch.float64).T, strict=True))
+    margin, chosen, added = torch.tensor(path, dtype=torch.float64).T
+    return {"margin": margin, "chosen": chosen, "account": added, "weights": policy.state_dict()}
 
 
 def both(policy, pairs):
@@ -478,6 +481,23 @@ mine["ratio"] = (up @ down / (up @ up)).item()
 
 # %% nbgrader={"grade": true, "grade_id": "check_a8_mine", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 grading.check("a8.mine", mine)
+
+# %% [markdown]
+# Who received, at the opener, where your margin was won? (If your `account` returns the weights.)
+
+# %% tags=["demo"]
+prompts, eta = given.pairs["chosen"][:, :1], {"adam": 0.0, "cured": given.eta}
+for name in scaled(("adam", "cured"), ("adam",)):
+    how = (given.weights, given.pairs, "adam", given.rates["adam"])
+    won = account(*how, given.steps[name], given.beta, eta[name])["margin"]
+    run = account(*how, int((torch.as_tensor(won) >= given.margin).nonzero()[0]), given.beta, eta[name])
+    if "weights" in run:
+        before, after = (policy_of(weights)(prompts)[:, 0].detach() for weights in (given.weights, run["weights"]))
+        for when, logits in (("before", before), ("after", after)):
+            print(
+                f"{name:7}{when:7}", {word: round(float(logits.softmax(-1).mean(0)[k]), 3) for word, k in given.openers.items()}
+            )
+        print(f"{name:7}{'':7}", fate(before, after, NO, NEVER, YES))
 
 # %% [markdown]
 # *A question for the next part.* In the mean over prompts the opener *No* had a probability above 0.8 from the beginning. How
