@@ -166,6 +166,14 @@ def test_an_edited_source_is_kept_unless_forced(shelf):
     (again,) = release.release(shelf, ["a1"], variant="2026")
     assert again.kept and nb.load(again.file).cells[0].source == "# Ours"
     assert 'VARIANT = "2026"' in at(nb.load(again.file), "given").source
+    at(notebook, "check_a1_chance").metadata.nbgrader.points = 4  # an instructor's own weights hold as well
+    files.write(path, nb.text(notebook))
+    assert release.release(shelf, ["a1"])[0].points == 23
+    files.write(shelf.submitted / "own" / "a1_infonce" / "a1_infonce.ipynb", nb.text(notebook))
+    (found,) = machine.run(shelf, "a1_infonce").graded
+    assert {answer.cell: answer.earned for answer in found.answers}["check_a1_chance"] == 4
+    (row,) = (row for row in office.grades(shelf) if row["assignment"] == "a1_infonce")
+    assert row["raw_score"] == found.earned == 23 and row["max_score"] == 23
     (forced,) = release.release(shelf, ["a1_infonce"], force=True)
     assert not forced.kept and forced.variant == "2026" and nb.load(path).cells[0].source != "# Ours"
     with pytest.raises(ValueError, match="there is no assignment 'a99'"):
@@ -252,6 +260,30 @@ def test_plain_nbgrader_grades_alike(course):
     (ours,) = machine.run(course, NAME, ["eve"], force=True).graded
     assert [(a.cell, a.earned, a.mistakes) for a in plain.answers] == [(a.cell, a.earned, a.mistakes) for a in ours.answers]
     assert plain.repairs == ours.repairs == ("cell check_tiny_gaps was deleted; it is back",)
+
+
+def test_the_notebook_is_found_among_what_was_handed_in(course, tmp_path):
+    """The one with most answers, whatever it is called; links and leftovers are not looked at."""
+    full, begun = (as_bytes(cases.answered(release.handout(course, NAME, "kai"), **a)) for a in (RIGHT, {"gaps": "x = 1"}))
+    (tmp_path / "elsewhere.ipynb").write_bytes(full)
+    place = course.submitted / "kai" / NAME
+    files.write(place / ".ipynb_checkpoints" / f"{NAME}.ipynb", full)
+    files.write(place / "__MACOSX" / f"._{NAME}.ipynb", b"\0\5\x16\7")
+    place.joinpath("link.ipynb").symlink_to(tmp_path / "elsewhere.ipynb")
+    assert submission.taken(course, NAME, "kai").flags == ["no notebook was handed in"]
+    files.write(place / f"{NAME}.ipynb", b"not a notebook")
+    files.write(place / "timestamp.txt", "yesterday, I think")
+    found = submission.taken(course, NAME, "kai")
+    assert (
+        found.file == f"{NAME}.ipynb" and "not a notebook" in found.flags[0] and "cannot be read: 'yesterday" in found.flags[1]
+    )
+    files.write(place / "notes.txt", b"some words")
+    files.write(place / "try.ipynb", begun)
+    assert submission.taken(course, NAME, "kai").file == "try.ipynb"
+    files.write(place / "my work" / "Final (3).ipynb.txt", full)
+    found = submission.taken(course, NAME, "kai")
+    assert found.file == "my work/Final (3).ipynb.txt" and at(found.notebook, "gaps").source == RIGHT["gaps"]
+    assert found.repairs[0] == "the notebook was called my work/Final (3).ipynb.txt" and "of 3 notebooks" in found.repairs[1]
 
 
 def test_an_answer_defined_below_its_check_is_found(course):

@@ -13,9 +13,9 @@ EVERYWHERE = re.compile(r"(import |from |\"\"\"|(for|while|with) .*:$|\w+\.(zero
 LINE, SENTENCE = 20, 30  # characters from which a line or a sentence says something
 
 
-def faults(source: Any, released: Any) -> list[str]:
-    """What is wrong with a release, in words; nothing if all is well."""
-    return [*left_over(source, released), *outputs(released), *ids(released), *points(released)]
+def faults(source: Any, released: Any, *, weighted: bool = False) -> list[str]:
+    """What is wrong with a release, in words; nothing if all is well. With `weighted`, points are the instructor's own."""
+    return [*left_over(source, released), *outputs(released), *ids(released), *([] if weighted else points(released))]
 
 
 def left_over(source: Any, released: Any) -> list[str]:

@@ -94,7 +94,7 @@ def one(course: Course, name: str, variant: str | None, students: list[str], due
     kept = place_source(course, name, said, force)
     nb.generate(course, name, due=due)
     source, target = (folder / name / f"{name}.ipynb" for folder in (course.source, course.release))
-    faults = leaks.faults(nb.load(source), nb.load(target))
+    faults = leaks.faults(nb.load(source), nb.load(target), weighted=kept)
     if faults:
         shutil.rmtree(target.parent)
         raise ValueError(f"{name} is not handed out:\n  " + "\n  ".join(faults))
