@@ -433,3 +433,10 @@ def test_an_overseer_that_is_gone_is_replaced():
         launch.close()
         assert shut.run("print(x)").died
         assert shut.run("print(x)").output == "1\n"
+
+
+def test_references_are_of_earlier_assignments():
+    with Sandbox(variant="2026") as box:
+        assert not box.run('from labkit import grading\ngiven = grading.given("a8", "x")').error
+        assert not box.run('dpo = grading.reference("a7.dpo")').error
+        assert "yours to write" in box.run('grading.reference("a8.ches")').error

@@ -147,7 +147,10 @@ class Rooms:
         return inside
 
     def reference(self, name: str) -> Callable[..., Any]:
-        """The right answer to an exercise of an earlier assignment, to build on."""
+        """The right answer to an exercise of an earlier assignment, to build on; not of the one that is being graded."""
+        assignment = str(name).partition(".")[0]
+        if assignment in self.grading.draw.current:
+            raise PermissionError(f"reference answers to {assignment} are for later assignments; here they are yours to write")
         return self.escorted(self.escorted(self.grading.reference)(name))
 
 

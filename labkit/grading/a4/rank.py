@@ -26,7 +26,7 @@ def cases(draw: Draw) -> list[Case]:
     def case(part: str, z: Tensor, centered: bool, says: str) -> Case:
         return Case(part, {"z": z, "centered": centered}, tolerance=1e-3, says=says)
 
-    tiny = draw.numbers(1e-6, 2e-6)
+    tiny = draw.numbers(1e-9, 2e-9)
     return [
         case("rank", cloud(draw.integer(30, 60), 6, torch.float32, 1.0), False, "float32"),
         case("rank", cloud(9, draw.integer(12, 16), torch.float64, 1.0), False, "fewer points than dimensions"),

@@ -27,9 +27,10 @@ def seen(draw: Draw, z: Tensor, rows: int, scale: float = 1.0, longer: int = 0) 
     return (lengths * turned)[draw.permutation(rows)]
 
 
-def cone(draw: Draw, n: int, d: int, width: float, live: int = 0) -> Tensor:
-    """Directions about a common one, spread over `live` dimensions, or over all."""
-    noise = draw.rows(n, d, torch.float64)
+def cone(draw: Draw, n: int, d: int, width: float, live: int = 0, fading: float = 1.0) -> Tensor:
+    """Directions about a common one, spread over `live` dimensions, or over all; each `fading` times as far as the last."""
+    reach = fading ** torch.arange(d, dtype=torch.float64)
+    noise = draw.rows(n, d, torch.float64) * reach / reach.square().mean().sqrt()
     noise[:, (live or d) :] = 0
     axis = F.normalize(draw.rows(1, d, torch.float64), dim=1)
     return axis + width * noise / (live or d) ** 0.5
@@ -60,6 +61,9 @@ def cases(draw: Draw) -> list[Case]:
         case("neither", cone(draw, 90, 16, 0.07), cone(draw, 90, 16, 0.1), "two narrow cones"),
         case("neither", cone(draw, 90, 16, 0.5), cone(draw, 90, 16, 3.0), "a fifth of the healthy spread"),
         case("neither", cone(draw, 90, 16, 3.0, live=11), cone(draw, 90, 16, 3.0), "two thirds of the healthy rank"),
+        case(
+            "neither", cone(draw, 90, 16, 3.0, fading=0.75), cone(draw, 90, 16, 3.0), "directions that fade one after the other"
+        ),
         case("other n", draw.rows(40, 96, wide), draw.rows(400, 96, wide), "40 points beside 400"),
         case("other n", draw.rows(50, 96, wide), draw.rows(draw.integer(300, 500), 96, wide), "50 points beside many more"),
     ]
@@ -75,6 +79,7 @@ def flawed(
     equal: bool = True,
     centre: bool = True,
     unit: bool = True,
+    squared: bool = False,
 ) -> str:
     """The verdict with its usual mistakes as switches."""
     rows = min(len(z), len(healthy)) if equal else max(len(z), len(healthy))
@@ -87,6 +92,7 @@ def flawed(
     def rank(x: Tensor) -> float:
         x = F.normalize(x, dim=1) if unit else x
         sigma = torch.linalg.svdvals((x - x.mean(0) if centre else x)[:rows])
+        sigma = sigma.square() if squared else sigma
         return torch.special.entr(sigma / sigma.sum()).sum().exp().item()
 
     small = spread(z) < (spread(healthy) / 10 if reference else 0.01)
@@ -150,6 +156,18 @@ def flawed(
             (partial(flawed, centre=False),),
             ("dimensional",),
             number=17,
+        ),
+        Mistake(
+            "squares-in-the-rank",
+            "your rank is of the variances, which makes directions that fade look dead",
+            (
+                "Look at the case whose directions fade one after the other: is its rank that of part 2?",
+                "Two axes of lengths 3 and 1: what are their shares, and what are the shares of their squares?",
+                "Compare the rank inside your verdict with your own answer to part 2 on the same rows.",
+            ),
+            (partial(flawed, squared=True),),
+            ("neither",),
+            number=16,
         ),
         Mistake(
             "lengths-for-directions",

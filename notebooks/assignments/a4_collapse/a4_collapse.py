@@ -88,7 +88,7 @@ grading.check("a4.spectrum", spectrum)
 #
 # (Roy and Vetterli, EUSIPCO 2007; RankMe, Garrido et al. 2022, arXiv 2210.02885, is the same with a small number added.) $k$
 # equal axes give $k$; one axis gives 1. Dead directions have $p_k = 0$ and count nothing, since $p \log p$ tends to 0; a
-# matrix of zeros has rank 0. The rank of a cloud that is a million times smaller is the same: mind what you add, and where.
+# matrix of zeros has rank 0. The rank of a cloud that is a billion times smaller is the same: mind what you add, and where.
 
 
 # %% nbgrader={"grade": false, "grade_id": "effective_rank", "locked": false, "schema_version": 3, "solution": true, "task": false}
