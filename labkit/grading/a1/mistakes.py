@@ -63,7 +63,7 @@ MISTAKES = (
         "anchor-in-denominator",
         "your denominator includes the anchor itself: its cosine with itself, the largest there is, is among the candidates",
         (
-            "Call it on embeddings that are all the same. The loss should be log(2N-1). What is yours?",
+            "Call it on embeddings that are all the same. The loss should be your answer to part 3. Is it?",
             "Which entry of a row of the table can never be a wrong answer that the anchor might choose?",
             "The diagonal has to contribute nothing at all to the sum of exponentials.",
         ),
@@ -183,7 +183,7 @@ MISTAKES = (
         "you compare the two views only across: other images of the anchor's own view are candidates, too",
         (
             "Count the candidates of one anchor in a batch of four images. There should be seven.",
-            "For embeddings that are all the same, the loss should be log(2N-1). Which batch size would give yours?",
+            "For embeddings that are all the same, the loss should be your answer to part 3. For how many images would yours be it?",
             "Image and caption are compared across only, because they are different things; two views of an image are not.",
         ),
         (partial(flawed, same_view="missing"), partial(flawed, same_view="missing", total="one way")),
@@ -195,7 +195,7 @@ MISTAKES = (
         "you added the rows up where their mean is asked for: the loss grows with the batch",
         (
             "Put every image into the batch twice. Should the loss double?",
-            "For embeddings that are all the same the loss should be log(2N-1). How many times that is yours?",
+            "For embeddings that are all the same the loss should be your answer to part 3. How many times that is yours?",
             "There are 2N rows, not one and not N.",
         ),
         (partial(flawed, total="sum"), partial(flawed, total="by n")),
