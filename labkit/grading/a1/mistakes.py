@@ -183,7 +183,7 @@ MISTAKES = (
         "you compare the two views only across: other images of the anchor's own view are candidates, too",
         (
             "Count the candidates of one anchor in a batch of four images. There should be seven.",
-            "For embeddings that are all the same, the loss should be your answer to part 3. For how many images would yours be it?",
+            "For embeddings that are all the same, the loss should be your answer to part 3. How many images would give yours?",
             "Image and caption are compared across only, because they are different things; two views of an image are not.",
         ),
         (partial(flawed, same_view="missing"), partial(flawed, same_view="missing", total="one way")),
