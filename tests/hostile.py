@@ -570,7 +570,7 @@ HOSTILE: dict[str, Hostile] = {
     "forges answers": Hostile(
         """
         import os, struct
-        from labkit.course import codec
+        from labkit.course.box import codec
         def answer(x):
             import json
             head = json.dumps(['dict', ['value', 1.0], ['error', ''], ['kind', ''], ['grads', ['dict']]]).encode()

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from labkit.course.codec import ARRAYS, DEPTH, KEYS, LARGEST, TENSORS, decode, encode
+from labkit.course.box.codec import ARRAYS, DEPTH, KEYS, LARGEST, TENSORS, decode, encode
 
 shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 arrays = st.builds(

@@ -9,7 +9,8 @@ from course_class import CLASS, NAME, notebook
 
 pytest.importorskip("nbgrader", reason="the course needs pip install 'labkit[course]'")
 
-from labkit.course import machine, office, records, release, report_page, settings
+from labkit.course import machine, office, records, release, settings
+from labkit.course.report import page as report_page
 
 WHO = {"ada": 20, "dora": 12, "pat": 0}  # right, one mistake, blank
 

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from labkit.course import lms
-from labkit.course.rosters import defused
+from labkit.course.desk import lms
+from labkit.course.desk.rosters import defused
 
 A = "a1_infonce"
 

@@ -11,7 +11,7 @@ pytest.importorskip("nbgrader", reason="the course needs pip install 'labkit[cou
 
 from labkit.cli import main
 from labkit.course import execute, files, leaks, machine, nb, office, records, release, settings, submission
-from labkit.course.sandbox import Limits
+from labkit.course.box.sandbox import Limits
 
 DUE = "2026-10-12 12:00:00 UTC"
 

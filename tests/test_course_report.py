@@ -12,9 +12,9 @@ from graded_class import NAMES, graded_class
 
 from labkit.course import records as stored
 from labkit.course.records import Record
-from labkit.course.report_page import page, write
-from labkit.course.report_view import Grade, View, text
-from labkit.course.similarity import of_records
+from labkit.course.report.page import page, write
+from labkit.course.report.similarity import of_records
+from labkit.course.report.view import Grade, View, text
 
 EVIL = '"><script>alert(1)</script><img src=x onerror="alert(2)">'
 

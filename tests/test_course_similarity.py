@@ -7,7 +7,7 @@ import string
 import pytest
 
 from labkit.course.records import Answer, Record
-from labkit.course.similarity import of_records, read, similar
+from labkit.course.report.similarity import of_records, read, similar
 
 STUB = 'def nt_xent(z1, z2, temperature):\n    """The loss of two views."""\n    raise NotImplementedError()\n'
 STYLES = {

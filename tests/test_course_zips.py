@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.course.archives import Limits
-from labkit.course.zips import unpack
+from labkit.course.desk.archives import Limits
+from labkit.course.desk.zips import unpack
 
 A = "a1_infonce"
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

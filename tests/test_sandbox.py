@@ -11,8 +11,8 @@ import torch
 from hostile import HOSTILE, SECRET
 
 import labkit
-from labkit.course import isolation, landlock, launch, seccomp
-from labkit.course.sandbox import Limits, Sandbox
+from labkit.course.box import isolation, landlock, launch, seccomp
+from labkit.course.box.sandbox import Limits, Sandbox
 from labkit.grading.asking import answer
 from labkit.grading.exercise import Case
 
@@ -65,7 +65,7 @@ def family():
 def students():
     """Those that were forked from an overseer (which may itself be clearing up after one), and what they started."""
     ours = family()
-    overseers = {pid for pid, (_, command) in ours.items() if b"labkit.course.child" in command and b"bwrap" not in command}
+    overseers = {pid for pid, (_, command) in ours.items() if b"labkit.course.box.child" in command and b"bwrap" not in command}
     return {pid for pid, (parent, command) in ours.items() if parent in overseers and not command.startswith(b"rm")}
 
 

@@ -102,7 +102,7 @@ def named_students(words: list[str] | None) -> list[str] | None:
     if not words or len(words) > 1 or not Path(words[0]).is_file():
         return words
     if words[0].endswith(".csv"):
-        from labkit.course.lms import read
+        from labkit.course.desk.lms import read
 
         return sorted(set(read(words[0]).known.values()))
     return [line.strip() for line in Path(words[0]).read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -210,7 +210,7 @@ def export(course: Any, arguments: argparse.Namespace) -> int:
 
 
 def report(course: Any, arguments: argparse.Namespace) -> int:
-    from labkit.course.report_page import write
+    from labkit.course.report.page import write
 
     print(write(course.root, wanted(course, arguments.assignments, course.students), arguments.output))
     return 0

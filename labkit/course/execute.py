@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from labkit.course.box.sandbox import Limits, Sandbox
 from labkit.course.leaks import CHECK
 from labkit.course.records import Answer, Part
-from labkit.course.sandbox import Limits, Sandbox
 from labkit.grading.asking import Outcome
 from labkit.grading.exercise import Case, Exercise, find
 from labkit.grading.judge import judge

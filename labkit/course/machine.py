@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from filelock import FileLock, Timeout
 
 from labkit.course import execute, nb, records
+from labkit.course.box.sandbox import Limits
 from labkit.course.execute import Executed
 from labkit.course.files import write
 from labkit.course.records import Record
-from labkit.course.sandbox import Limits
 from labkit.course.settings import PREPARED, Course, configuration
 from labkit.course.submission import Submission, fingerprint, judged, key, record, taken
 from labkit.progress import bar

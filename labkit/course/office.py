@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from labkit.course import lms, nb
+from labkit.course import nb
+from labkit.course.desk import lms
+from labkit.course.desk.zips import Received, unpack
 from labkit.course.files import write
 from labkit.course.machine import checked
 from labkit.course.settings import Course, configuration
-from labkit.course.zips import Received, unpack
 from labkit.progress import bar
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import labkit
 from labkit.course import nb
+from labkit.course.box.sandbox import Limits
 from labkit.course.execute import Executed, execute, grade_id
 from labkit.course.files import handed_in
 from labkit.course.leaks import CHECK
@@ -15,7 +16,6 @@ from labkit.course.reading import MOST, Unreadable, read
 from labkit.course.records import Record
 from labkit.course.release import handout
 from labkit.course.repair import Release, repair
-from labkit.course.sandbox import Limits
 from labkit.course.settings import Course
 
 ENDINGS = (".ipynb", ".json", ".txt", ".ipynb.txt")

@@ -126,7 +126,7 @@ EVIL = '"><script>document.title="hacked"</script><img src=x onerror="document.t
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The page of a class in which somebody is called like a script."""
-    from labkit.course.report_page import write
+    from labkit.course.report.page import write
 
     records = graded_class()
     answer = replace(records[2].answers[0], source=EVIL, says=(EVIL,), mistakes=(EVIL,))

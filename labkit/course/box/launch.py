@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labkit.course import isolation as walls
-from labkit.course.wire import Wire
+from labkit.course.box import isolation as walls
+from labkit.course.box.wire import Wire
 
 FORKS = sys.platform == "linux"  # macOS has fork as well, but what it makes of a process that has imported torch may crash
 READY = 120.0  # seconds for Python to import torch on a busy machine
@@ -157,7 +157,7 @@ def alone(asked: dict[str, Any]) -> Alone:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "labkit.course.child", "alone", str(port)],
+            [sys.executable, "-P", "-m", "labkit.course.box.child", "alone", str(port)],
             env=walls.environment() | {"TMPDIR": folder, "TEMP": folder},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

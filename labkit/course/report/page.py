@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from labkit.course import report_parts as parts
-from labkit.course import report_people as people
 from labkit.course.files import write as write_file
 from labkit.course.records import Record
-from labkit.course.report_view import Grade, View, text
-from labkit.course.similarity import of_records
+from labkit.course.report import parts as parts
+from labkit.course.report import people as people
+from labkit.course.report.similarity import of_records
+from labkit.course.report.view import Grade, View, text
 
 
 def write(
@@ -84,7 +84,7 @@ def feedback_pages(root: Path, assignment: str, records: Iterable[Record], start
 
 def page(views: Sequence[View], course: str) -> str:
     """The whole page."""
-    assets = resources.files("labkit.course") / "assets"
+    assets = resources.files("labkit.course.report") / "assets"
     style, script = ((assets / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{sha}'; base-uri 'none'; form-action 'none'"

@@ -6,7 +6,7 @@ import struct
 import time
 from typing import Any
 
-from labkit.course.codec import LARGEST, decode, encode
+from labkit.course.box.codec import LARGEST, decode, encode
 
 FOREVER = float("inf")
 

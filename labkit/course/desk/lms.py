@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from labkit.course.desk.rosters import Roster, Row, System, defused, number, read
 from labkit.course.files import write as write_file
-from labkit.course.rosters import Roster, Row, System, defused, number, read
 
 __all__ = ["Roster", "System", "Written", "read", "write"]
 

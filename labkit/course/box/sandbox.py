@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from labkit.course import isolation as walls
-from labkit.course import launch
-from labkit.course.codec import encode
+from labkit.course.box import isolation as walls
+from labkit.course.box import launch
+from labkit.course.box.codec import encode
 from labkit.grading.asking import ENTRIES, Outcome, leaves
 from labkit.grading.exercise import Case
 

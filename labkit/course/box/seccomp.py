@@ -8,7 +8,7 @@ import platform
 import struct
 import sys
 
-from labkit.course.landlock import libc
+from labkit.course.box.landlock import libc
 
 # Numbers from <asm/unistd.h> and <linux/seccomp.h>.
 # name: (x86_64, aarch64); None where there is no such call

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from labkit.course.senders import fold
+from labkit.course.desk.senders import fold
 
 System = Literal["canvas", "moodle", "blackboard", "gradescope", "plain"]
 Row = Mapping[str, Any]

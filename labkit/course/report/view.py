@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from labkit.course.records import Record
-from labkit.course.similarity import Pair
+from labkit.course.report.similarity import Pair
 
 
 @dataclass(frozen=True)

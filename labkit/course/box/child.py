@@ -1,4 +1,4 @@
-"""The other side of the wall: `python -m labkit.course.child ISOLATION LINE` waits to be asked for students' processes.
+"""The other side of the wall: `python -m labkit.course.box.child ISOLATION LINE` waits to be asked for students' processes.
 
 It imports what notebooks import, once, and forks a process for each student (`overseer`), which shuts itself in (`confine`) and
 then runs cells and answers questions. Where nothing can be forked, it becomes the one process itself.
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from labkit.course.overseer import oversee, remove
+from labkit.course.box.overseer import oversee, remove
 
 BINARY = getattr(os, "O_BINARY", 0)  # Windows
 
@@ -29,9 +29,9 @@ class Student:
         self.rooms, self.notebook, self.answer, self.case = rooms, notebook, answer, Case
 
     def __call__(self, wire: socket.socket, scratch: Path, asked: dict[str, Any]) -> None:
-        from labkit.course.confine import confine
-        from labkit.course.isolation import places
-        from labkit.course.wire import Wire
+        from labkit.course.box.confine import confine
+        from labkit.course.box.isolation import places
+        from labkit.course.box.wire import Wire
 
         settle(scratch, asked["variant"])
         limits = asked["limits"]
@@ -110,11 +110,11 @@ def prepared(base: Path, eager: bool = True) -> Student:
     matplotlib.use("Agg")
     import torch
 
-    import labkit.course.confine
-    import labkit.course.isolation
-    import labkit.course.wire  # noqa: F401
-    from labkit.course.rooms import Rooms
-    from labkit.course.shell import Notebook
+    import labkit.course.box.confine
+    import labkit.course.box.isolation
+    import labkit.course.box.wire  # noqa: F401
+    from labkit.course.box.rooms import Rooms
+    from labkit.course.box.shell import Notebook
 
     if eager:
         import matplotlib.pyplot
@@ -129,7 +129,7 @@ def alone(port: int) -> None:
     student = prepared(base, eager=False)
     with socket.create_connection(("127.0.0.1", port)) as wire:
         wire.sendall(word.encode())
-        from labkit.course.wire import Wire
+        from labkit.course.box.wire import Wire
 
         scratch = base / "scratch"
         scratch.mkdir()

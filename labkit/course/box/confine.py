@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from labkit.course import landlock, seccomp
-from labkit.course.landlock import called, libc
+from labkit.course.box import landlock, seccomp
+from labkit.course.box.landlock import called, libc
 
 
 def without_privileges() -> None:

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from labkit.course.records import Answer, Record
-from labkit.course.report_view import View, card, plural, table, text
-from labkit.course.similarity import Pair
+from labkit.course.report.similarity import Pair
+from labkit.course.report.view import View, card, plural, table, text
 
 PAIRS = 40  # are shown
 

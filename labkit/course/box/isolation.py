@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from labkit.course import landlock, seccomp
+from labkit.course.box import landlock, seccomp
 from labkit.paths import PACKAGE, shipped
 
 Isolation = Literal["bubblewrap", "landlock", "not isolated"]
@@ -119,5 +119,5 @@ def bubblewrap() -> list[str]:
 def command(isolation: Isolation, *options: str) -> list[str]:
     """Starts the process from which those of students are forked (`child`)."""
     # -P: the folder it is started in is not searched for modules; -s and -S would hide where packages were installed
-    python = [sys.executable, "-P", "-m", "labkit.course.child", isolation, *options]
+    python = [sys.executable, "-P", "-m", "labkit.course.box.child", isolation, *options]
     return [*bubblewrap(), *python] if isolation == "bubblewrap" else python

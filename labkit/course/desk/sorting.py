@@ -5,8 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labkit.course.archives import Entry
-from labkit.course.senders import Roster, Sender, gradescope, original, sender, split
+from labkit.course.desk.archives import Entry
+from labkit.course.desk.senders import Roster, Sender, gradescope, original, sender, split
 
 FOREIGN = (".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 NO_ZIP = "an archive that is not a zip: unpack it into a folder with the student's name, or ask for a zip"

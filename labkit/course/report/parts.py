@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import Counter, defaultdict
 
-from labkit.course.report_view import View, card, plural, table, text
+from labkit.course.report.view import View, card, plural, table, text
 from labkit.grading.report import STEPS
 
 

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from labkit.course.archives import Entry, Limits, Reader, Refused
-from labkit.course.senders import Roster, original, split
-from labkit.course.sorting import NO_ZIP, Piece, outermost, whose
+from labkit.course.desk.archives import Entry, Limits, Reader, Refused
+from labkit.course.desk.senders import Roster, original, split
+from labkit.course.desk.sorting import NO_ZIP, Piece, outermost, whose
 from labkit.progress import bar
 
 Status = Literal["taken", "same", "aside", "ignored", "refused"]
@@ -59,7 +59,7 @@ def unpack(
     """Sort a folder of submissions (or one big zip of them) into nbgrader's `submitted/`; one Received for each attempt.
 
     Understands the downloads of Canvas, Moodle, Blackboard and Gradescope, and zips, folders and notebooks that bear the
-    student's name (`labkit.course.senders`). The newest of several attempts counts; others, and whatever was there before,
+    student's name (`labkit.course.desk.senders`). The newest of several attempts counts; others, and whatever was there before,
     are kept in `attempts/STUDENT/ASSIGNMENT/` beside `submitted`. Where the time of a submission is known, it is written to
     `timestamp.txt`, from which nbgrader reckons lateness.
 

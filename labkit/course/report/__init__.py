@@ -1,0 +1,1 @@
+"""The instructor's page: how it went, what was misunderstood, what to look at."""
