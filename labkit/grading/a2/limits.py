@@ -11,8 +11,11 @@ from labkit.grading.exercise import Case, Mistake, exercise
 
 
 def cases(draw: Draw) -> list[Case]:
-    def table(ties: bool) -> dict[str, Tensor]:
-        """Cosines in steps of 1/16, all different in a row but for the ties; the highest candidate is no negative."""
+    def table(ties: bool, close: bool = False) -> dict[str, Tensor]:
+        """Cosines in steps of 1/16, all different in a row but for the ties; the highest candidate is no negative.
+
+        If `close`, one negative lies just below the nearest: far enough to tell, too near for any small temperature.
+        """
         n, m = 4, 9
         levels = torch.stack([torch.tensor(draw.permutation(15)[:m]) for _ in range(n)]).double() / 16 - 0.5
         negatives = torch.zeros(n, m, dtype=torch.bool)
@@ -21,15 +24,17 @@ def cases(draw: Draw) -> list[Case]:
             count = (3, 4, 6, 8)[row]
             mine = order[1:][torch.tensor(draw.permutation(m - 1)[:count])]
             negatives[row, mine] = True
-            if ties:
-                nearest = mine[levels[row, mine].argsort(descending=True)][: 2 + row % 2]
-                levels[row, nearest] = levels[row, nearest[0]].item()
+            mine = mine[levels[row, mine].argsort(descending=True)]
+            equal = 2 + row % 2 if ties else 1
+            levels[row, mine[:equal]] = levels[row, mine[0]].item()
+            if close:
+                levels[row, mine[equal]] = levels[row, mine[0]].item() - 1 / 1024
         return {"similarities": levels, "negatives": negatives}
 
     return [
         Case("cold", {**table(False), "towards": "zero"}, says="towards zero, all cosines different"),
-        Case("cold", {**table(False), "towards": "zero"}, says="towards zero, all cosines different"),
-        Case("ties", {**table(True), "towards": "zero"}, says="towards zero, where several negatives are nearest"),
+        Case("cold", {**table(False, close=True), "towards": "zero"}, says="towards zero, two negatives nearly equally near"),
+        Case("ties", {**table(True, close=True), "towards": "zero"}, says="towards zero, where several negatives are nearest"),
         Case("hot", {**table(False), "towards": "infinity"}, says="towards infinity"),
         Case("hot", {**table(True), "towards": "infinity"}, says="towards infinity"),
     ]
@@ -52,19 +57,23 @@ def flawed(
     unmasked: bool = False,
     farthest: bool = False,
     counted: bool = False,
+    late: bool = False,
+    over_all: bool = False,
+    slack: float = 0.0,
 ) -> Tensor:
     """The limits with switches for what goes wrong."""
     cold = (towards == "zero") != swapped
     who = torch.ones_like(negatives) if (unmasked and cold) or (all_candidates and not cold) else negatives
     if not cold:
-        return who.to(similarities.dtype) / who.sum(-1, keepdim=True)
+        return who.to(similarities.dtype) / (who.shape[-1] if over_all else who.sum(-1, keepdim=True))
     if farthest:
         similarities = -similarities
     s = similarities.masked_fill(~who, -math.inf)
     if first:
         return torch.nn.functional.one_hot(s.argmax(-1), s.shape[-1]).to(s.dtype)
-    nearest = (s == s.amax(-1, keepdim=True)).to(s.dtype)
-    return nearest if counted else nearest / nearest.sum(-1, keepdim=True)
+    nearest = (s >= s.amax(-1, keepdim=True) - slack).to(s.dtype)
+    nearest = nearest * negatives if late else nearest
+    return nearest if counted else nearest / nearest.sum(-1, keepdim=True).clamp(min=1)
 
 
 MISTAKES = (
@@ -93,13 +102,13 @@ MISTAKES = (
     ),
     Mistake(
         "even-over-everyone",
-        "at infinite temperature you share the push among all candidates, negatives or not",
+        "at infinite temperature you divide by the number of all candidates, negatives or not",
         (
             "Who shares the push? Count them in one row.",
             "Compute the shares at temperature 1000 and look at a candidate that is no negative.",
             "The number that you divide by differs from row to row.",
         ),
-        (partial(flawed, all_candidates=True),),
+        (partial(flawed, all_candidates=True), partial(flawed, over_all=True)),
         ("hot",),
     ),
     Mistake(
@@ -110,7 +119,7 @@ MISTAKES = (
             "In two views the most similar candidate of an anchor is the anchor. What does your limit say about it?",
             "First strike out who is no negative, then look for the nearest.",
         ),
-        (partial(flawed, unmasked=True),),
+        (partial(flawed, unmasked=True), partial(flawed, unmasked=True, late=True)),
         ("cold", "ties"),
     ),
     Mistake(
@@ -121,8 +130,20 @@ MISTAKES = (
             "Negatives at cosines 0.50 and 0.49. How small must a temperature be for the second to have no share left?",
             "In the limit nothing is computed with a temperature: who is left, and how many are they?",
         ),
-        (partial(nearly, small=0.05, large=20.0), partial(nearly, small=0.1, large=10.0)),
+        tuple(partial(nearly, small=small, large=1 / small) for small in (0.05, 0.1, 0.01, 0.001)),
         ("cold", "ties", "hot"),
+        8,
+    ),
+    Mistake(
+        "nearly-nearest",
+        "you count a negative among the nearest that is only nearly as near",
+        (
+            "Look at a row in which the second negative is nearly as near as the first.",
+            "Cosines 0.500 and 0.499. Compute the two shares at temperatures 0.01, 0.001 and 0.0001.",
+            "However small a difference is, a small enough temperature makes it large. Only an exact tie is left in the limit.",
+        ),
+        (partial(flawed, slack=1e-2), partial(flawed, slack=1e-3)),
+        ("cold", "ties"),
         8,
     ),
     Mistake(
