@@ -190,7 +190,7 @@ def test_the_answers_of_every_assignment_earn_everything(shelf, name):
     notebook = nb.load(shelf.source / name / f"{name}.ipynb")
     release.with_variant(notebook, "2026-ada")
     files.write(shelf.submitted / "ada" / name / f"{name}.ipynb", nb.text(notebook))
-    (found,) = machine.run(shelf, name).graded
+    (found,) = machine.run(shelf, name, ["ada"]).graded
     assert found.earned == found.points > 0 and not found.flags + found.errors + found.repairs
 
 
@@ -349,6 +349,13 @@ def test_stopped_in_the_middle_and_begun_again(course, monkeypatch):
     batch = machine.run(course, NAME, students)
     assert [each.student for each in batch.kept] == done and len(batch.graded) == 2
     assert all(each.earned == 3 for each in batch.records)
+
+
+def test_a_date_and_a_number_of_jobs_have_to_make_sense(course):
+    with pytest.raises(ValueError, match="due must be a date such as '2026-10-12 23:59 UTC', got 'tomorrow'"):
+        release.release(course, [NAME], due="tomorrow")
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        machine.run(course, NAME, jobs=0)
 
 
 def test_only_one_run_at_a_time(course):

@@ -77,6 +77,8 @@ MENDED = {
     "cells that are none": (lambda n: n | {"cells": [None, 3, *n["cells"], {"cell_type": "magic"}]}, "of no known kind", ()),
     "sources as numbers": (lambda n: cases.edited(n, "gaps", 17), "", ("gaps",)),
     "an answer that is no text": (lambda n: cases.edited(n, "gaps", "\ud800 broken"), "", ("gaps",)),
+    "variant of another year, in another hand": (
+        lambda n: cases.edited(n, "given", 'VARIANT="1999"'), "worked on as variant '1999'", ()),
     "variant of somebody else": (
         lambda n: cases.edited(n, "given", 'VARIANT = "2026-bob"'), "worked on as variant '2026-bob'", ()),
 }  # fmt: skip

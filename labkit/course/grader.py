@@ -124,7 +124,8 @@ def page(found: records.Record, scores: dict[str, float]) -> str:
     more = f"<p>Before grading:</p><ul>{notes}</ul>" if notes else ""
     head = "".join(f"<th>{each}</th>" for each in ("Answer", "Points", "What stands in the way"))
     table = f'<table class="table table-condensed"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="labkit-summary"><h2>At a glance</h2>{table}{more}</div>'
+    inside = more + table if found.flags else table + more
+    return f'<div class="labkit-summary"><h2>At a glance</h2>{inside}</div>'
 
 
 def row(answer: records.Answer, score: float | None) -> str:

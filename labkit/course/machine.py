@@ -68,9 +68,12 @@ def run(
         limits: of the sandbox.
 
     Raises:
-        ValueError: it was not released here, a student handed in nothing, or the rule for late work makes no sense.
+        ValueError: jobs is less than 1, it was not released here, a student handed in nothing, or the rule for late work
+            makes no sense.
     """
     began = time.monotonic()
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     wanted = checked(course, assignment, students)
     if late is not None and late != "none":
         from labkit.course.late import Rule
@@ -139,7 +142,7 @@ def side_by_side(course: Course, assignment: str, todo: list[str], jobs: int, li
         submission = taken(course, assignment, student)
         return submission, judged(submission, limits)
 
-    pool = ThreadPoolExecutor(max(1, jobs), thread_name_prefix="labkit-grade")
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="labkit-grade")
     try:
         futures: dict[Future[tuple[Submission, Executed]], str] = {pool.submit(work, each): each for each in todo}
         with bar(total=len(todo), desc=assignment, unit="student", leave=True) as progress:
@@ -151,6 +154,7 @@ def side_by_side(course: Course, assignment: str, todo: list[str], jobs: int, li
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         execute.stop()
+        pool.shutdown()  # nobody at work has anything left to wait for
         raise
     pool.shutdown()
 

@@ -65,6 +65,8 @@ def release(
     strange = [each for each in ids if not re.match(r"^[\w.@-][\w.@ -]*$", each) or each in (".", "..")]
     if strange:
         raise ValueError(f"an id of a student is letters, digits, and . _ @ - , got {', '.join(map(repr, strange[:3]))}")
+    if due:
+        dated(due)
     made = []
     with bar(total=len(wanted), desc="release") as progress:
         for name in wanted:
@@ -72,6 +74,15 @@ def release(
             made.append(one(course, name, variant, ids, due, force))
             progress.update()
     return made
+
+
+def dated(due: str) -> None:
+    from nbgrader.utils import parse_utc
+
+    try:
+        parse_utc(due)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"due must be a date such as '2026-10-12 23:59 UTC', got {due!r}") from error
 
 
 def chosen(course: Course, names: Iterable[str] | None) -> list[str]:

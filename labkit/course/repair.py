@@ -15,7 +15,7 @@ from typing import Any
 from labkit.course.reading import Cell, Unreadable, read
 
 FIELDS = ("grade", "solution", "locked", "task", "points", "schema_version")
-VARIANT = re.compile(r"^VARIANT = (['\"])(.*?)\1", re.MULTILINE)
+VARIANT = re.compile(r"^VARIANT\s*=\s*(['\"])(.*?)\1", re.MULTILINE)
 
 
 @dataclass

@@ -15,7 +15,7 @@ def flawed(
     temperature: float,
     *,
     chain: bool = True,
-    mean: bool = True,
+    rows: float = 1.0,
     own: bool = False,
     pull: float = 1.0,
     symmetric: bool = False,
@@ -28,8 +28,12 @@ def flawed(
     share = torch.softmax(logits, 0 if columns else 1)
     found = share - pull * torch.eye(m, dtype=similarity.dtype).roll(m // 2, 1)
     found = found / temperature if chain else found
-    found = found / m if mean else found
+    found = found / m * rows
     return found + found.T if symmetric else found
+
+
+def summed(similarity: Tensor, temperature: float) -> Tensor:
+    return flawed(similarity, temperature, rows=len(similarity))
 
 
 def cases(draw: Draw) -> list[Case]:
@@ -73,7 +77,29 @@ MISTAKES = (
             "How does the size of your gradient change when the batch grows?",
             "The loss weighs each of the 2N rows with the same small number.",
         ),
-        (partial(flawed, mean=False),),
+        (summed,),
+        EVERY,
+    ),
+    Mistake(
+        "mean-over-images",
+        "you divided by the number of images; the loss is a mean over all rows, and each image has two",
+        (
+            "Divide your table by autograd's, entry by entry. Which number comes out?",
+            "How many anchors are there in a batch of N images?",
+            "Both views of an image take their turn as the anchor.",
+        ),
+        (partial(flawed, rows=2.0),),
+        EVERY,
+    ),
+    Mistake(
+        "downhill",
+        "your table points downhill: it is minus the gradient",
+        (
+            "Raise the cosine of one negative pair a little. Does the loss rise or fall? What sign has your entry?",
+            "A gradient says how the loss rises. Which entries should be positive: those that push, or the one that pulls?",
+            "All sizes are right; look at the signs only.",
+        ),
+        (partial(flawed, rows=-1.0),),
         EVERY,
     ),
     Mistake(

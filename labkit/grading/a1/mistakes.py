@@ -97,7 +97,8 @@ MISTAKES = (
     ),
     Mistake(
         "exp-first",
-        "exp before the maximum is subtracted: at temperature 0.01 it overflows or vanishes, and the loss is NaN or infinite",
+        "exp before the maximum of the candidates is subtracted: at temperature 0.01 it overflows or vanishes, "
+        "and the loss is NaN or infinite",
         (
             "Call it at temperature 0.01 in float32, with one image twice in the batch.",
             "What is exp(100) in float32? And what is the logarithm of a sum that was rounded to zero?",

@@ -55,7 +55,8 @@ given = grading.given("a1", VARIANT)
 #
 # $$s_{ij} = \frac{z_i \cdot z_j}{\lVert z_i \rVert \, \lVert z_j \rVert}.$$
 #
-# Rows $0 \ldots N-1$ of the table are the first views, rows $N \ldots 2N-1$ the second ones.
+# Rows $0 \ldots N-1$ of the table are the first views, rows $N \ldots 2N-1$ the second ones. Parts 2 and 4 build on this table:
+# go on when its check is content.
 
 
 # %% nbgrader={"grade": false, "grade_id": "similarity", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -136,8 +137,8 @@ grading.check("a1.chance", chance)
 # ## 4. The loss in one go
 #
 # A loop of Python is slow, and there is a worse trouble. At a temperature of 0.01 a cosine of 1 becomes a logit of 100, and in
-# float32 $e^{100}$ is infinite; a row whose candidates are all far away has a denominator that rounds to zero. The formula is
-# harmless, but the order of the steps is not.
+# float32 $e^{100}$ is infinite; $e^{-100}$, the term of a candidate on the far side, has hardly a digit left, and a little colder
+# it is zero. The formula is harmless, but the order of the steps is not.
 #
 # Write the loss without a loop, so that value *and* gradient are right at temperature 0.3 and at 0.01, in float32 and in float64.
 # Adding a small number inside a logarithm does not help: it only hides the trouble.
