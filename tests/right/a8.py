@@ -420,12 +420,6 @@ def margin_torch(courses, margin, least):
     return {name: {"change": None if x.isnan().any() else x.mean(), "cure": better[name]} for name, x in values.items()}
 
 
-def margin_nan(courses, margin, least):
-    """NaN for what is not there is as good as None."""
-    found = margin_numpy(courses, margin, least)
-    return {name: row | {"change": math.nan if row["change"] is None else row["change"]} for name, row in found.items()}
-
-
 # ------------------------------------------------------------------ one's own runs
 
 
@@ -476,7 +470,7 @@ RIGHT = {
     "a8.account": (account_clones, account_vectors, account_functional),
     "a8.ches": (ches_einsum, ches_loop, ches_numpy, ches_masked_fill),
     "a8.foretold": (foretold_numpy, foretold_table, foretold_plain),
-    "a8.at_equal_margin": (margin_loop, margin_numpy, margin_torch, margin_nan),
+    "a8.at_equal_margin": (margin_loop, margin_numpy, margin_torch),
     "a8.mine": (
         mine_with(account_clones, at_by_hand),
         mine_with(account_vectors, at_by_margins),

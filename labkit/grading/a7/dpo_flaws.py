@@ -21,6 +21,7 @@ def flawed(
     smooth: str = "",
     still: str = "",
     total: bool = False,
+    each: bool = False,
 ) -> Tensor:
     """Every usual mistake, each behind a switch."""
     if still:
@@ -49,7 +50,7 @@ def flawed(
     z = z.mean(0, keepdim=True) if mean_first else z
     losses = mixed(z, label_smoothing, smooth, link)
     losses = beta * losses if strength == "outside" else losses
-    return losses.sum() if total else losses.mean()
+    return losses if each else losses.sum() if total else losses.mean()
 
 
 def mixed(z: Tensor, label_smoothing: float, smooth: str, link: str) -> Tensor:

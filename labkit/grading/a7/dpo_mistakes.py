@@ -190,6 +190,17 @@ MISTAKES = (
         ("value", "start", "extreme", "smoothing", "gradient"),
     ),
     Mistake(
+        "one-loss-for-each-pair",
+        "you give one loss for each pair: nothing can be minimised before they are one number",
+        (
+            "How many numbers come back from your function?",
+            "Can you call backward on what it gives you?",
+            "Your numbers are those of single pairs. What does the text say about the batch?",
+        ),
+        (partial(flawed, each=True),),
+        ("value", "start", "extreme", "smoothing", "gradient"),
+    ),
+    Mistake(
         "smoothing-sign",
         "your smoothed loss rewards both directions with opposite signs: it has no floor, and certainty is encouraged",
         (

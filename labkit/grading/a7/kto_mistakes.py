@@ -51,7 +51,7 @@ def flawed(
         return losses[good].mean() + losses[~good].mean()
     if mean == "half groups":
         return (losses[good].mean() + losses[~good].mean()) / 2
-    return losses.sum() if mean == "sum" else losses.mean()
+    return losses.sum() if mean == "sum" else losses if mean == "none" else losses.mean()
 
 
 def found(point: str, gain: Tensor, apart: Tensor) -> Tensor:
@@ -251,7 +251,18 @@ MISTAKES = (
             "One desirable answer and a hundred undesirable ones. What share of your loss is that one answer?",
             "Every answer counts the same until a weight says otherwise.",
         ),
-        (partial(flawed, mean="groups"), partial(flawed, mean="half groups"), partial(flawed, mean="sum")),
+        (partial(flawed, mean="groups"), partial(flawed, mean="half groups")),
+        EVERY,
+    ),
+    Mistake(
+        "mean-forgotten",
+        "there is no mean over the answers: you add their losses up, or give one for each answer",
+        (
+            "Should the loss of a batch grow when every answer is put into it twice?",
+            "Let policy and reference agree and both weights be 1: every answer misses one half. What is your loss for 8?",
+            "One number is asked for, of the size of what a typical answer misses.",
+        ),
+        (partial(flawed, mean="sum"), partial(flawed, mean="none")),
         EVERY,
     ),
 )

@@ -60,6 +60,8 @@ def flawed(
     total = ((logps.float() if half == "late" else logps) * mask).sum(-1)
     if divide in ("padded", "always padded"):
         return total / mask.shape[-1] if average or divide == "always padded" else total
+    if divide == "whole row":
+        return total / answer.shape[-1] if average else total
     if divide == "answer":
         return total / answer.sum(-1) if average else total
     if divide == "batch":

@@ -115,7 +115,19 @@ MISTAKES = (
             "Each row has its own number of counted tokens. Ask the mask, row by row; the shape of the tensor does not know "
             "it.",
         ),
-        (partial(flawed, divide="padded"), partial(flawed, divide="batch")),
+        (partial(flawed, divide="padded"), partial(flawed, divide="whole row")),
+        ("average",),
+        33,
+    ),
+    Mistake(
+        "average-over-mean-length",
+        "you divide every row by the mean length of the batch's answers: a long one looks too unlikely, a short one too likely",
+        (
+            "By what do you divide, and is it the same number for every row?",
+            "Put one answer into a batch by itself, then beside a much longer one. May its average change?",
+            "The number of tokens differs from row to row, so there are as many divisors as there are rows.",
+        ),
+        (partial(flawed, divide="batch"),),
         ("average",),
         33,
     ),

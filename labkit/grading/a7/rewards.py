@@ -21,25 +21,33 @@ def cases(draw: Draw) -> list[Case]:
             right = answered(chosen, rejected, ref_chosen, ref_rejected, beta)
             says = f"{len(pairs)} pairs, beta {beta:g}"
             found.append(Case(part, rows | {"beta": beta}, accepts=agrees(right, *keys), says=says))
-    return found
+    rows, beta = telling(draw, TIED, torch.float32, whole=True), draw.pick((0.125, 0.25, 0.5))
+    chosen, rejected, ref_chosen, ref_rejected = rows.values()
+    right = answered(chosen, rejected, ref_chosen, ref_rejected, beta)
+    says = f"{len(TIED)} pairs, two of them with equal rewards"
+    return [*found, Case("accuracy", rows | {"beta": beta}, accepts=agrees(right, "accuracy"), says=says)]
 
 
 # Head start of the chosen answer under the reference, and what it gained on the rejected one. In both lists the shares that the
 # rewards, the policy, the reference and the mean reward rank rightly are all different, and none is one minus another.
 FEW = ((2, -5), (2, -5), (2, -5), (5, 2), (-5, 2))
 MANY = ((5, 2), (5, -2), (-2, 5), (-2, 5), (-2, 5), (-5, -2), (-5, -2))
+TIED = ((5, 2), (5, 2), (-2, 5), (-2, 5), (2, 0), (-5, 0), (-5, -2))
 
 
-def telling(draw: Draw, pairs: Sequence[tuple[int, int]], dtype: torch.dtype) -> dict[str, Tensor]:
+def telling(draw: Draw, pairs: Sequence[tuple[int, int]], dtype: torch.dtype, whole: bool = False) -> dict[str, Tensor]:
     """Four log-probabilities for pairs of these kinds, shuffled, each number a little off. All answers have fallen.
 
-    Nor does it help to compare each chosen answer with the rejected one of another pair, or with 0.
+    Nor does it help to compare each chosen answer with the rejected one of another pair, or with 0. With `whole`, all are whole
+    numbers of quarters: in whatever order somebody subtracts them, and multiplies by a power of 2, what is equal stays equal.
     """
     n = len(pairs)
     while True:
         kinds = torch.tensor(pairs, dtype=torch.float64)[draw.permutation(n)]
         ahead, gained = (kinds * torch.from_numpy(draw.rng.uniform(0.9, 1.1, (n, 2)))).T
         ref_rejected, both = torch.from_numpy(draw.rng.uniform((-40, -14), (-25, -6), (n, 2))).T
+        if whole:
+            ahead, gained, ref_rejected, both = ((4 * x).round() / 4 for x in (ahead, gained, ref_rejected, both))
         chosen = both + gained
         shares = [(chosen > other).double().mean() for other in (both.flip(0), both.roll(1), torch.zeros(n))]
         if (gained > 0).double().mean() not in shares:
@@ -74,6 +82,10 @@ def answered(
         "reference": ref_chosen_logps > ref_rejected_logps,
         "swapped": chosen < rejected,
         "means": chosen.mean() > rejected.mean(),
+        "zero": chosen > 0,
+        "ties too": chosen >= rejected,
+        "ties by half": 0.5 * ((chosen > rejected).double() + (chosen >= rejected)),
+        "ties left out": (chosen > rejected)[chosen != rejected],
     }[compared]
     share = right.double().mean()
     if counted:
@@ -180,6 +192,17 @@ MISTAKES = (
         35,
     ),
     Mistake(
+        "accuracy-of-chosen-alone",
+        "your accuracy asks whether the chosen answer gained, and not whether it gained more than the rejected one",
+        (
+            "Which two numbers do you compare for each pair?",
+            "Lower both answers of a pair, the rejected one by more. Is the pair right? And for you?",
+            "An answer has no sign of its own here: it is preferred to another one.",
+        ),
+        (partial(answered, compared="zero"),),
+        ("accuracy",),
+    ),
+    Mistake(
         "accuracy-of-means",
         "you compare mean rewards, which says yes or no for the whole batch",
         (
@@ -188,6 +211,17 @@ MISTAKES = (
             "Compare pair by pair, then take the share.",
         ),
         (partial(answered, compared="means"),),
+        ("accuracy",),
+    ),
+    Mistake(
+        "ties-not-wrong",
+        "a pair whose two rewards are equal is not counted as wrong: it is right for you, or half right, or left out",
+        (
+            "What becomes of a pair whose two answers have the very same reward?",
+            "Let the policy be its reference. It has learned nothing about any pair. What is its accuracy, and what is yours?",
+            "A policy that cannot tell the answers apart has not ranked them rightly, and the pair is still one of the pairs.",
+        ),
+        tuple(partial(answered, compared=compared) for compared in ("ties too", "ties by half", "ties left out")),
         ("accuracy",),
     ),
     Mistake(

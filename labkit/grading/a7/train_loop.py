@@ -80,12 +80,15 @@ def run(
     noted: str = "before",
     late: int = 0,
     ended: str = "",
+    optimizer: str = "",
 ) -> dict[str, Any]:
     policy, still = built(start), built(start)
     ref = policy if reference in ("policy", "policy, with gradient") else still
     learned = [*policy.parameters(), *(ref.parameters() if reference == "learns" else ())]
     old = None if reference != "none" else tuple(torch.zeros(len(pairs[0])) for _ in range(2))
     losses, kept = list[Tensor](), list[Tensor | float]([0.0] * len(learned))
+    carried = {"added up": 1.0, "momentum": 0.9}.get(gradients, 0.0)
+    other = getattr(torch.optim, optimizer)(learned, lr=lr) if optimizer else None
 
     def loss() -> Tensor:
         with torch.set_grad_enabled(reference in ("learns", "policy, with gradient") and torch.is_grad_enabled()):
@@ -99,8 +102,12 @@ def run(
         value = loss()
         fresh = torch.autograd.grad(value, learned, allow_unused=True) if value.requires_grad else [None] * len(learned)
         for k, gradient in enumerate(fresh):
-            kept[k] = (kept[k] if gradients == "added up" else 0) + (0 if gradient is None else gradient)
-        if gradients != "not used" and step < steps + late:
+            kept[k] = carried * kept[k] + (0 if gradient is None else gradient)
+        if other is not None:
+            for parameter, gradient in zip(learned, fresh, strict=True):
+                parameter.grad = gradient
+            other.step()
+        elif gradients != "not used" and step < steps + late:
             with torch.no_grad():
                 for k, parameter in enumerate(learned):
                     parameter -= lr * kept[k]

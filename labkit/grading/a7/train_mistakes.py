@@ -68,6 +68,17 @@ MISTAKES = (
         LEARNED,
     ),
     Mistake(
+        "another-optimiser",
+        "your steps are not those of plain gradient descent: something like Adam or momentum makes others of your gradients",
+        (
+            "Who takes the step in your loop, and what does it make of a gradient?",
+            "Compare your first step with the learning rate times the gradient. If they agree: compare the second ones.",
+            "Plain gradient descent remembers nothing and rescales nothing.",
+        ),
+        (flawed(gradients="momentum"), flawed(optimizer="Adam"), flawed(optimizer="AdamW")),
+        LEARNED,
+    ),
+    Mistake(
         "mean-over-tokens",
         "you train on log-probabilities per token: the answers have unequal lengths, and short ones are pushed harder for "
         "each token",

@@ -19,9 +19,10 @@ SHARES, RECEIVERS, VERDICT = "shares", "receivers", "verdict"
 ROSE, FELL, OPPOSITE = "rose", "fell", "fell to the opposite"
 # Probabilities of: chosen, rejected, opposite, a paraphrase, a steady word, a rare word. The rest is shared by the others.
 FATES = {
-    OPPOSITE: ([0.30, 0.15, 0.05, 0.02, 0.40, 1e-6], [0.04, 0.002, 0.24, 0.06, 0.41, 1e-3]),
-    FELL: ([0.40, 0.30, 0.08, 0.05, 0.12, 1e-6], [0.20, 0.010, 0.10, 0.52, 0.11, 1e-3]),
-    ROSE: ([0.20, 0.30, 0.10, 0.05, 0.25, 1e-6], [0.38, 0.020, 0.14, 0.11, 0.24, 1e-3]),
+    "fell, to the opposite": ([0.30, 0.15, 0.05, 0.02, 0.40, 1e-6], [0.04, 0.002, 0.24, 0.06, 0.41, 1e-3]),
+    "fell, to a paraphrase": ([0.40, 0.30, 0.08, 0.05, 0.12, 1e-6], [0.20, 0.010, 0.10, 0.52, 0.11, 1e-3]),
+    "rose, and gained most": ([0.20, 0.30, 0.10, 0.05, 0.25, 1e-6], [0.38, 0.020, 0.14, 0.11, 0.24, 1e-3]),
+    "rose, while the opposite gained most": ([0.20, 0.45, 0.10, 0.05, 0.15, 1e-6], [0.30, 0.020, 0.38, 0.08, 0.14, 1e-3]),
 }
 
 
@@ -110,6 +111,9 @@ def flawed(
     )
     sides = {"chosen": told[chosen].item(), "rejected": told[rejected].item(), "rest": float(share)}
     verdict = ROSE if up else OPPOSITE if top[0] == opposite else FELL
+    verdict = OPPOSITE if verdict_by == "first" and top[0] == opposite else verdict
+    if not up and verdict_by in ("among", "any gain"):
+        verdict = OPPOSITE if opposite in top or (verdict_by == "any gain" and gained[opposite] > 0) else FELL
     return {"margin": margin, **sides, "receivers": top, "verdict": verdict}
 
 
@@ -125,6 +129,28 @@ MISTAKES = (
         (partial(flawed, verdict_by="margin"), partial(flawed, verdict_by="level")),
         (VERDICT,),
         36,
+    ),
+    Mistake(
+        "receiver-before-fate",
+        "your verdict looks at who gained most before it looks at the chosen answer: here that one rose, and for you it fell",
+        (
+            "Compare your verdict with your own number for the chosen answer.",
+            "The rejected answer loses 0.43; the opposite gains 0.28 of it and the chosen answer 0.10. Did the latter fall?",
+            "To whom it fell is worth asking only of an answer that fell.",
+        ),
+        (partial(flawed, verdict_by="first"),),
+        (VERDICT,),
+    ),
+    Mistake(
+        "opposite-not-first",
+        "you say that it fell to the opposite because the opposite gained; somebody else gained more",
+        (
+            "Whom do you name in your verdict, and who is the first of your receivers?",
+            "A chosen word loses 0.20. A paraphrase gains 0.47, the opposite 0.02. To whom did it fall?",
+            "Nearly everybody gains a little when a pair loses. The verdict names the one who gained most.",
+        ),
+        (partial(flawed, verdict_by="among"), partial(flawed, verdict_by="any gain")),
+        (VERDICT,),
     ),
     Mistake(
         "candidates-only",

@@ -47,10 +47,12 @@ def looked_at(part: str, right: dict[str, Any]) -> Callable[[Any], bool | str]:
                 why = difference(cure, row["cure"], 0)
             elif row["change"] is None or part == REFUSALS:
                 value = numbers(change)
-                none = change is None or (value is not None and bool(value.isnan().all()))
+                nan = change is not None and value is not None and bool(value.isnan().all())
+                if nan and part == REFUSALS:
+                    return f"{name}: it is NaN; where there is no number, None is asked for"
                 why = (
                     ""
-                    if none == (row["change"] is None)
+                    if (nan or change is None) == (row["change"] is None)
                     else "a number belongs there where every run wins the margin, and only there"
                 )
             else:
@@ -63,7 +65,7 @@ def looked_at(part: str, right: dict[str, Any]) -> Callable[[Any], bool | str]:
 
 
 def flawed(
-    courses: Courses, margin: float, least: float, *, where: str = "", helps: str = "every run", seeds: str = "each"
+    courses: Courses, margin: float, least: float, *, where: str = "", helps: Any = "every run", seeds: str = "each"
 ) -> dict[str, Any]:
     """Every usual mistake as a switch."""
     steps = min(len(run["margin"]) for runs in courses.values() for run in runs) - 1
@@ -107,6 +109,8 @@ def flawed(
         better = np.mean(ahead) > least if helps == "on average" and ahead else all(x > least for x in ahead)
         if helps in ("above", "fixed"):
             better = all(x > (0.2 if helps == "fixed" else 0) for x in ahead)
+        if helps in (max, np.mean) and both:
+            better = min(v for v, _ in both) - helps([d for _, d in both]) > least
         answer[name] = {"change": mean, "cure": bool(whole and better and len(ahead) > 0)}
     return answer
 
@@ -197,6 +201,18 @@ MISTAKES = (
             "Each run is compared with the run of DPO that started where it did.",
         ),
         (partial(flawed, helps="on average"),),
+        (CURES,),
+    ),
+    Mistake(
+        "runs-not-paired",
+        "you hold each run against DPO's best one, or its mean: how hard its own start was then counts against the loss",
+        (
+            "With which run of DPO do you compare a run?",
+            "One start is easy and one is hard, and a loss beats DPO by one nat at both. Take its number at the hard one "
+            "and DPO's at the easy one: what has their difference to do with the loss?",
+            "Runs with the same place in the two lists began at the same weights. First subtract, then look for the worst.",
+        ),
+        (partial(flawed, helps=max), partial(flawed, helps=np.mean)),
         (CURES,),
     ),
     Mistake(
