@@ -6,6 +6,7 @@ fingerprint of the cells it was made from; so a notebook that was edited since c
 
 import difflib
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ except ModuleNotFoundError:
     raise SystemExit("labkit is missing here: run  %pip install -e ..  in a cell, then restart the kernel") from None"""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT = ("tags", "nbgrader", "slideshow")  # of a cell's metadata
+ANSWER = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION\n?", re.MULTILINE | re.DOTALL)  # gone when handed out
 
 
 class EditedNotebook(Exception):
@@ -164,6 +166,6 @@ def faults(script: Path) -> list[str]:
     found += [
         f"a cell of {script.name} has {n} lines, 25 are enough: {c.splitlines()[0]}"
         for c in code
-        if (n := len(c.splitlines())) > 25
+        if (n := len(ANSWER.sub("", c).splitlines())) > 25
     ]
     return found
