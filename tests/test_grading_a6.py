@@ -8,7 +8,7 @@ from right.a6 import RIGHT
 
 from labkit import losses, results
 from labkit.grading import given, reference
-from labkit.grading.a6 import choice
+from labkit.grading.a6 import choice, choosing
 from labkit.recipes import course_supervised
 
 globals().update(everything("a6", RIGHT))
@@ -56,28 +56,28 @@ def test_stored_results_are_what_the_recipe_makes():
 def test_labels_lose_the_colour_and_no_labels_the_class():
     for which in range(3):
         runs = [course_supervised.run(which, place) for place in range(len(course_supervised.SHARES))]
-        read = {run["share"]: [choice.reads(run, factor) for factor in choice.FACTORS] for run in runs}
+        read = {run["share"]: [choosing.reads(run, factor) for factor in choosing.FACTORS] for run in runs}
         assert read[0.0][0] > 0.97 and read[0.0][1] < 0.4  # class collapse: guessing is right in 0.25
         assert read[1.0][0] < 0.45 and read[1.0][1] > 0.65  # feature suppression
         assert max(map(min, read.values())) > 0.6  # together
         assert runs[-1]["loss"] == min(run["loss"] for run in runs)
-        for factor in choice.FACTORS:  # both are in the inputs
+        for factor in choosing.FACTORS:  # both are in the inputs
             inputs = {split: {"z": runs[0][split]["x"], factor: runs[0][split][factor]} for split in ("train", "test")}
-            assert choice.reads(inputs, factor) > 0.9
+            assert choosing.reads(inputs, factor) > 0.9
 
 
 def test_the_choice_has_no_near_second_and_depends_on_the_variant():
     answers = {}
     for variant in VARIANTS:
         runs = given("a6", variant).runs
-        order = sorted(map(choice.worst, runs))
+        order = sorted(map(choosing.worst, runs))
         assert order[-1] - order[-2] > choice.GAP and len(runs) >= 3
         answers[variant] = tuple(choice.evidence(variant).values())
     assert len(set(answers.values())) >= 8
 
 
 def test_losses_at_other_shares_are_not_compared():
-    """Every class accuracy of 1 is an answer of by_class, so the mistake cannot be right by luck."""
+    """Every class accuracy of 1 is an answer of one who looks at the class, so the mistake cannot be right by luck."""
     for variant in VARIANTS:
         runs = given("a6", variant).runs
-        assert choice.by_class(runs) < 0.5 <= choice.choose_share(runs) < choice.by_loss(runs)
+        assert choosing.by("class")(runs) < 0.5 <= choice.choose_share(runs) < choosing.by("loss")(runs)

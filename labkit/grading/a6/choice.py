@@ -3,13 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-from labkit.grading.a6.probe import probe as accuracy
+from labkit.grading.a6 import made
+from labkit.grading.a6.choosing import FACTORS, HELD_BACK, MISTAKES, Run, Way, by, reads, worst
 from labkit.grading.draw import Draw, given, givens
 from labkit.grading.exercise import Case, Mistake, exercise
 
-FACTORS = ("class", "colour")
-Run = dict[str, Any]
 GAP = 0.03  # no second share comes as near to the best
+# Accuracies of the two factors, that on the rows to fit on, and the loss: for every way to choose, a run that it takes.
+PLAN = {
+    "worse": (0.73, 0.70, 0.85, 3.0),
+    "mean": (0.97, 0.59, 0.8, 3.2),
+    "product": (0.88, 0.66, 0.82, 3.4),
+    "one": (1.0, 0.4, 0.88, 2.9),
+    "other": (0.3, 0.95, 0.86, 2.8),
+    "training": (0.62, 0.58, 1.0, 3.1),
+    "loss": (0.5, 0.54, 0.84, 2.4),
+    "even": (0.55, 0.55, 0.83, 3.3),
+}
 
 
 def drawn(draw: Draw, which: int) -> list[Run]:
@@ -19,22 +29,42 @@ def drawn(draw: Draw, which: int) -> list[Run]:
     rows = {split: draw.permutation(160)[:140] for split in ("train", "test")}
     runs = []
     for place in range(len(SHARES)):
-        made = run(which, place)
+        source = run(which, place)
         for split, kept in rows.items():
-            made[split] = {name: made[split][name][kept] for name in ("z", *FACTORS)}
-        runs.append(made)
+            source[split] = {name: source[split][name][kept] for name in ("z", *FACTORS)}
+        runs.append(source)
     best = max(runs, key=worst)
-    return [made for made in runs if made is best or worst(made) < worst(best) - GAP]
+    return [source for source in runs if source is best or worst(source) < worst(best) - GAP]
 
 
-def reads(run: Run, factor: str) -> float:
-    """The accuracy of a probe of z for a factor."""
-    train, test = run["train"], run["test"]
-    return float(accuracy(train["z"], train[factor], test["z"], test[factor]))
+def planned(draw: Draw, factors: tuple[str, str]) -> list[Run]:
+    """Made-up runs as the plan has them, all read a little worse; no losses are alike."""
+    less, shares, directions = draw.numbers(0.001, 0.04), draw.permutation(9), made.frame(draw, 8)
+    truth = {
+        split: {name: made.labels(draw, (1, 1, 1, 1), n) for name in FACTORS} for split, n in (("train", 160), ("test", 150))
+    }
+    runs = []
+    for share, (one, other, learned, loss) in zip(shares, PLAN.values(), strict=False):
+        source: Run = {"share": (share + 1) / 10, "loss": round(loss + draw.numbers(0.01, 0.1), 3)}
+        for split, levels in (("train", (learned, learned)), ("test", (one - less, other - less))):
+            claims = [made.said(draw, truth[split][name], 4, level) for name, level in zip(factors, levels, strict=True)]
+            source[split] = {"z": made.rows(draw, directions, *claims), **truth[split]}
+        runs.append(source)
+    return runs
 
 
-def worst(run: Run) -> float:
-    return min(reads(run, factor) for factor in FACTORS)
+def telling(runs: list[Run], factors: tuple[str, str]) -> bool:
+    """Whether each way to choose takes the run that was meant for it, and the best has no near second."""
+    ways = [dict(zip(("one", "other"), factors, strict=True)).get(name, name) for name in PLAN]
+    order = sorted(map(worst, runs))
+    return order[-1] - order[-2] > GAP and all(by(way)(runs) == run["share"] for way, run in zip(ways, runs, strict=True))
+
+
+def made_up(draw: Draw, factors: tuple[str, str]) -> list[Run]:
+    runs = planned(draw, factors)
+    while not telling(runs, factors):
+        runs = planned(draw, factors)
+    return runs
 
 
 @givens("a6")
@@ -50,67 +80,19 @@ def gives(draw: Draw) -> dict[str, Any]:
 
 
 def cases(draw: Draw) -> list[Case]:
-    """Every stored seed, its runs in any order."""
-    made = []
-    for which in draw.permutation(3):
-        runs = drawn(draw, which)
-        shuffled = [runs[k] for k in draw.permutation(len(runs))]
-        made.append(Case("held-back runs", {"runs": shuffled}, says=f"runs {which + 1}"))
-    return made
+    """Every stored seed, and made-up runs where the ways to choose part; in any order."""
+    lists = [(f"runs {which + 1}", drawn(draw, which)) for which in draw.permutation(3)]
+    lists += [
+        (f"made-up runs, {pair[0]} before {pair[1]}", made_up(draw, pair))
+        for pair in (("class", "colour"), ("colour", "class"))
+    ]
+    return [Case(HELD_BACK[0], {"runs": [runs[k] for k in draw.permutation(len(runs))]}, says=says) for says, runs in lists]
 
 
-def by_class(runs: list[Run]) -> float:
-    share: float = max(runs, key=lambda run: reads(run, "class"))["share"]
-    return share
-
-
-def by_loss(runs: list[Run]) -> float:
-    share: float = min(runs, key=lambda run: run["loss"])["share"]
-    return share
-
-
-MISTAKES = {
-    "by_class": (
-        "class-accuracy-only",
-        "you choose by the class alone: it is read perfectly while the colour is gone",
-        (
-            "Print both accuracies for every share. Which column do you decide by?",
-            "Several shares read the class perfectly. Does that say what else was kept?",
-            "What is kept inside a class shows only in a probe of what varies inside a class.",
-        ),
-        by_class,
-    ),
-    "by_loss": (
-        "lowest-loss",
-        "you choose the lowest loss, but every share has a loss of its own",
-        (
-            "Print the losses for every share, and the accuracies beside them.",
-            "Two objectives with other weights have other floors. What does comparing them compare?",
-            "Decide by what you will use the embedding for.",
-        ),
-        by_loss,
-    ),
-}
-
-
-def mistake(key: str, wrong: Callable[[Callable[..., Any]], Callable[..., Any]], loses: tuple[str, ...]) -> Mistake:
-    name, says, hints, choose = MISTAKES[key]
-    return Mistake(name, says, hints, (wrong(choose),), loses, number=30)
-
-
-@exercise(
-    "a6.choose_share",
-    parts={"held-back runs": 4.0},
-    cases=cases,
-    mistakes=(
-        mistake("by_class", lambda choose: choose, ("held-back runs",)),
-        mistake("by_loss", lambda choose: choose, ("held-back runs",)),
-    ),
-)
+@exercise("a6.choose_share", parts={"held-back runs": 4.0}, cases=cases, mistakes=MISTAKES)
 def choose_share(runs: list[Run]) -> float:
     """The share of the run whose worse-read factor, class or colour, is read best."""
-    share: float = max(runs, key=worst)["share"]
-    return share
+    return by("worse")(runs)
 
 
 def own_cases(draw: Draw) -> list[Case]:
@@ -134,7 +116,7 @@ def near(part: str, variant: str) -> Callable[[Any], bool | str]:
     return judged
 
 
-def found(choose: Callable[[list[Run]], float]) -> Callable[[str], dict[str, float]]:
+def found(choose: Way) -> Callable[[str], dict[str, float]]:
     def said(variant: str) -> dict[str, float]:
         runs = given("a6", variant).runs
         share = choose(runs)
@@ -148,8 +130,29 @@ def found(choose: Callable[[list[Run]], float]) -> Callable[[str], dict[str, flo
     "a6.evidence",
     parts={"share": 1.0, "evidence": 1.0},
     cases=own_cases,
-    mistakes=(mistake("by_class", found, ("share", "evidence")), mistake("by_loss", found, ("share", "evidence"))),
+    mistakes=(
+        Mistake(
+            "class-accuracy-only",
+            "you choose where the class is read perfectly, and there the colour is gone",
+            MISTAKES[0].hints,
+            (found(by("class")),),
+            ("share", "evidence"),
+            number=30,
+        ),
+        Mistake(
+            "the-far-end",
+            "you go to the end of the shares where the loss is lowest and the colour is read best, and there the class is gone",
+            (
+                "Print both accuracies for every share, and the losses beside them.",
+                "By which of these columns does your share win, and what do the others say about it?",
+                "Losses at other weights are not to be compared, and one factor is not both.",
+            ),
+            (found(by("loss")),),
+            ("share", "evidence"),
+            number=30,
+        ),
+    ),
 )
 def evidence(variant: str) -> dict[str, float]:
     """The share that you choose for your own runs, and how well class and colour are read there."""
-    return found(lambda runs: max(runs, key=worst)["share"])(variant)
+    return found(by("worse"))(variant)

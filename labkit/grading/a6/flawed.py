@@ -31,11 +31,16 @@ def sup_con(
     itself = torch.eye(len(z), dtype=torch.bool)
     same = labels[:, None] == labels
     positive = same if own else same & ~itself
+    alone = candidates == "strangers and one"  # every positive by itself among the strangers
+    if alone:
+        candidates = "strangers"
     if candidates == "zeroed":
         logits, candidates = logits.masked_fill(itself, 0.0), "everyone"
     among = {"others": ~itself, "everyone": torch.ones_like(itself), "strangers": ~same}[candidates]
     if stable:
         partition = logits.masked_fill(~among, -torch.inf).logsumexp(1, keepdim=True)
+        if alone:
+            partition = torch.logaddexp(partition, logits)
         log_p = logits - partition
         if capped:
             log_p = (log_p.exp() + capped).log()

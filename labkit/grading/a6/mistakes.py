@@ -90,6 +90,17 @@ SHARED = (
         "all",
     ),
     Shared(
+        "other-positives-left-out",
+        "each positive competes with the other classes alone; the anchor's other positives are missing beside it",
+        (
+            "Is your loss right for classes of two, and wrong for larger ones?",
+            "Three equal rows and nobody else: an anchor chooses between two partners. What does that cost, and what in yours?",
+            "Everybody but the anchor is a candidate, whichever positive is asked about.",
+        ),
+        ({"candidates": "strangers and one"},),
+        "all",
+    ),
+    Shared(
         "temperature-multiplies",
         "the temperature multiplies the cosines instead of dividing them",
         (

@@ -128,9 +128,8 @@ for name, loss, color, style in (("outside", sup_con_out, BLUE, "-"), ("inside",
     ax.plot(temperatures, [float(loss(given.z, given.labels, t)) for t in temperatures], style, color=color, label=name)
 ax.set(xscale="log", xlabel="temperature", ylabel="loss (nats)", title="The same batch, two places for the mean")
 ax.legend()
-show(
-    figure, alt="Both losses fall with the temperature. The one with the mean inside lies below; they meet at high temperature."
-)
+show(figure, "Two curves over the temperature. The one with the mean inside lies below the other throughout; the gap shrinks as "
+     "the temperature rises, and at a high temperature they meet.")  # fmt: skip
 
 # %% [markdown]
 # At a high temperature all shares are alike, and the order no longer matters. *Question to keep in mind:* in which of the two
