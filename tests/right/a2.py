@@ -259,11 +259,11 @@ def choose_dicts(runs):
 def choose_table(runs):
     temperatures = sorted({run["temperature"] for run in runs}, reverse=True)
     seeds = sorted({run["seed"] for run in runs})
-    table = torch.zeros(len(temperatures), len(seeds), dtype=torch.float64)
+    table = torch.full((len(temperatures), len(seeds)), math.nan, dtype=torch.float64)
     for run in runs:
         cell = temperatures.index(run["temperature"]), seeds.index(run["seed"])
         table[cell] = accuracy(run["z"], run["labels"], run["labelled"])
-    return torch.tensor(temperatures)[table.mean(1).argmax()]
+    return torch.tensor(temperatures)[table.nanmean(1).argmax()]
 
 
 def choose_sorted(runs):

@@ -1,11 +1,14 @@
 """Choose a temperature from held-back runs, and defend it: by the task, over seeds, not by the loss and not from one model."""
 
+import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from labkit.grading.a2.designed import first_draw, unequal
 from labkit.grading.a2.reweigh import own_push
 from labkit.grading.a2.runs import KINDS, SHOTS, Run, best, decided, found, held_back, shots, table
 from labkit.grading.draw import Draw, given
@@ -18,12 +21,16 @@ def temperatures(runs: list[Run]) -> list[float]:
 
 
 def agreed(draw: Draw, kind: str, seeds: int) -> list[Run]:
-    """Held-back runs of which every seed says the same, and not the highest temperature, which bad reasons name as well."""
+    """Held-back runs of which every seed says the same, and not the highest temperature, which bad reasons name as well.
+
+    The labelled points that are drawn first say the same, too: in these parts it costs nothing to look at them only.
+    """
     while True:
         runs = held_back(draw, kind, seeds)
         accuracies = table(runs)
         each = {max(accuracies, key=lambda t: accuracies[t][seed]) for seed in next(iter(accuracies.values()))}
-        if len(each) == 1 and max(accuracies) not in each:
+        alone = table(first_labelled(runs))
+        if len(each) == 1 and max(accuracies) not in each and decided(alone) and {best(alone)} == each:
             return runs
 
 
@@ -54,6 +61,11 @@ def synthetic(draw: Draw) -> list[Run]:
             return runs
 
 
+def first_labelled(runs: list[Run]) -> list[Run]:
+    """The same runs with one draw of labelled points."""
+    return [{**run, "labelled": run["labelled"][:1]} for run in runs]
+
+
 def lone(accuracies: dict[float, dict[int, float]]) -> bool:
     """Whether a single run is better than all others."""
     ordered = sorted(value for row in accuracies.values() for value in row.values())
@@ -67,6 +79,8 @@ def cases(draw: Draw) -> list[Case]:
         Case("nested", {"runs": agreed(draw, "nested", 3)}, says="held-back runs on classes within classes"),
         Case("nested", {"runs": agreed(draw, "nested", 4)}, says="held-back runs on classes within classes, four seeds"),
         *(Case("other", {"runs": synthetic(draw)}, says="runs on another data set") for _ in range(3)),
+        *(Case("other", {"runs": unequal(draw)}, says="a temperature has a run less than the others") for _ in range(2)),
+        Case("other", {"runs": first_draw(draw)}, says="the points that are labelled first are in the wrong place"),
     ]
 
 
@@ -75,8 +89,22 @@ def everywhere(run: Run) -> float:
     return float(found(run["z"], run["labels"], run["labelled"]).double().mean())
 
 
-def flawed(runs: list[Run], *, by: str = "accuracy", single: bool = False, one_seed: bool = False) -> float:
+OVER_SEEDS: dict[str, Callable[[list[float]], float]] = {
+    "mean": lambda values: sum(values) / len(values),
+    "sum": sum,
+    "highest": max,
+    "lowest": min,
+    "median": statistics.median,
+    "lower median": lambda values: float(torch.tensor(values).median()),
+}
+
+
+def flawed(
+    runs: list[Run], *, by: str = "accuracy", over: str = "mean", one_seed: bool = False, one_draw: bool = False
+) -> float:
     """The choice with switches for what goes wrong."""
+    if one_draw:
+        runs = first_labelled(runs)
     if one_seed:
         runs = [run for run in runs if run["seed"] == runs[0]["seed"]]
     if by == "re-weigh":  # one embedding, weighed anew at each temperature
@@ -85,7 +113,7 @@ def flawed(runs: list[Run], *, by: str = "accuracy", single: bool = False, one_s
     if by != "accuracy":
         return min(temperatures(runs), key=lambda t: average(runs, t, by))
     accuracies = table(runs)
-    return max(accuracies, key=lambda t: max(accuracies[t].values())) if single else best(accuracies)
+    return max(accuracies, key=lambda t: OVER_SEEDS[over](list(accuracies[t].values())))
 
 
 def average(runs: list[Run], temperature: float, by: str) -> float:
@@ -127,7 +155,7 @@ MISTAKES = (
             "Give one run of a bad temperature a lucky embedding. Does your choice follow it?",
             "Runs at one temperature speak together, each as loud as the others.",
         ),
-        (partial(flawed, single=True),),
+        (partial(flawed, over="highest"),),
         ("other",),
     ),
     Mistake(
@@ -139,6 +167,39 @@ MISTAKES = (
             "Seeds are there to tell a difference from luck.",
         ),
         (partial(flawed, one_seed=True),),
+        ("other",),
+    ),
+    Mistake(
+        "sum-over-seeds",
+        "you added accuracies up, so that a temperature with fewer runs has less",
+        (
+            "Does every temperature have the same number of runs?",
+            "Leave one run of the best temperature out, a middling one. Should that cost it the first place?",
+            "On average means that the number of runs does not count.",
+        ),
+        (partial(flawed, over="sum"),),
+        ("other",),
+    ),
+    Mistake(
+        "worst-or-middle-run",
+        "you let one run of each temperature speak for it, the worst or the middle one, where the average was asked for",
+        (
+            "On how many runs of a temperature does its score depend?",
+            "Make the best run of a temperature better still. Does anything change in your score? On average it should.",
+            "The worst and the middle run are answers to other questions. Which one was asked?",
+        ),
+        (partial(flawed, over="lowest"), partial(flawed, over="median"), partial(flawed, over="lower median")),
+        ("other",),
+    ),
+    Mistake(
+        "one-draw-of-labels",
+        "you used one draw of labelled points and left the others",
+        (
+            "How many rows does the table of labelled points have, and how many did you use?",
+            "Compute the accuracy of one run with each draw of labelled points. How far apart are they?",
+            "A point that is labelled by chance can lie badly. That is why there are several draws.",
+        ),
+        (partial(flawed, one_draw=True),),
         ("other",),
     ),
     Mistake(

@@ -386,7 +386,8 @@ def few_label_accuracy(z, labels, labelled):
 
 # %% [markdown]
 # Write a function that looks at a list of runs and chooses: the temperature whose runs have the best accuracy **on average over its
-# seeds**. It will be tried on runs that you have not seen, on these two data sets and on others.
+# seeds**. It will be tried on runs that you have not seen, on these two data sets and on others; there, a temperature may have a
+# run less than the rest.
 
 
 # %% nbgrader={"grade": false, "grade_id": "choose_temperature", "locked": false, "schema_version": 3, "solution": true, "task": false}
