@@ -26,10 +26,15 @@ def cases(draw: Draw) -> list[Case]:
     def case(part: str, z: Tensor, centered: bool, says: str) -> Case:
         return Case(part, {"z": z, "centered": centered}, tolerance=1e-3, says=says)
 
+    def weak() -> torch.Tensor:
+        scales = torch.tensor([3.0, 2.0, 1.5, 1.0, 0.03, 0.005], dtype=torch.float64)
+        return draw.rows(draw.integer(40, 60), 6, torch.float64) * scales + 1.0
+
     tiny = draw.numbers(1e-9, 2e-9)
     return [
         case("rank", cloud(draw.integer(30, 60), 6, torch.float32, 1.0), False, "float32"),
         case("rank", cloud(9, draw.integer(12, 16), torch.float64, 1.0), False, "fewer points than dimensions"),
+        case("rank", weak(), False, "directions that hardly count, and do count"),
         case("centred", cloud(draw.integer(30, 60), 6, torch.float32, 3.0), True, "about the mean, float32"),
         case("centred", cloud(40, draw.integer(5, 8), torch.float64, 3.0), True, "about the mean"),
         case("dead directions", dead(1.0, torch.float64), False, "45 of 48 dimensions are zero"),
@@ -50,6 +55,8 @@ def flawed(
     ending: str = "exp",
     nothing: str = "zero",
     unit: bool = False,
+    drop: float = 0.0,
+    again: bool = False,
 ) -> Tensor:
     """The effective rank with its usual mistakes as switches."""
     if unit:
@@ -59,6 +66,9 @@ def flawed(
     sigma = torch.linalg.svdvals(z) + before
     sigma = sigma.square() if squared else sigma
     p = sigma / sigma.sum().clamp(min=1e-300 if z.dtype == torch.float64 else 1e-30) + after
+    if drop:
+        p = p[p > drop]
+        p = p / p.sum() if again else p
     if bare:
         p = sigma / sigma.sum()
         return (-(p * p.log()).sum()).exp()
@@ -130,6 +140,17 @@ def participation(z: Tensor, centered: bool, power: int = 2) -> Tensor:
             (partial(flawed, before=1e-5), partial(flawed, before=1e-7), partial(flawed, after=1e-5)),
             ("dead directions", "no cloud"),
             number=18,
+        ),
+        Mistake(
+            "small-shares-dropped",
+            "you leave small shares out, although they count",
+            (
+                "Look at the case whose last directions are weak.",
+                "Ninety directions of a share of one hundredth each: what is the rank without them?",
+                "Only a share of exactly zero has nothing to say.",
+            ),
+            (partial(flawed, drop=0.01), partial(flawed, drop=0.01, again=True)),
+            ("rank",),
         ),
         Mistake(
             "zero-times-log-zero",

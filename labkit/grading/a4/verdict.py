@@ -36,6 +36,13 @@ def cone(draw: Draw, n: int, d: int, width: float, live: int = 0, fading: float 
     return axis + width * noise / (live or d) ** 0.5
 
 
+def thin(draw: Draw, few: int, more: int) -> Tensor:
+    """Rows that use an eighth of 96 dimensions, and after them more that use all."""
+    first = draw.rows(few, 96, torch.float64)
+    first[:, 12:] = 0
+    return torch.cat([8**0.5 * first, draw.rows(more, 96, torch.float64)])
+
+
 def cases(draw: Draw) -> list[Case]:
     """Held-back runs on digits and on a toy, and clouds with a mean, with few points, with lengths of their own."""
     first, second, third = draw.permutation(3)
@@ -64,6 +71,8 @@ def cases(draw: Draw) -> list[Case]:
         case(
             "neither", cone(draw, 90, 16, 3.0, fading=0.75), cone(draw, 90, 16, 3.0), "directions that fade one after the other"
         ),
+        case("other n", thin(draw, 40, 0), thin(draw, 40, 360), "the first rows of the healthy run use few directions"),
+        case("other n", thin(draw, 40, 360), draw.rows(40, 96, wide), "the first rows use few directions"),
         case("other n", draw.rows(40, 96, wide), draw.rows(400, 96, wide), "40 points beside 400"),
         case("other n", draw.rows(50, 96, wide), draw.rows(draw.integer(300, 500), 96, wide), "50 points beside many more"),
     ]
@@ -80,6 +89,8 @@ def flawed(
     centre: bool = True,
     unit: bool = True,
     squared: bool = False,
+    picked: str = "first",
+    width: bool = False,
 ) -> str:
     """The verdict with its usual mistakes as switches."""
     rows = min(len(z), len(healthy)) if equal else max(len(z), len(healthy))
@@ -91,12 +102,13 @@ def flawed(
 
     def rank(x: Tensor) -> float:
         x = F.normalize(x, dim=1) if unit else x
+        x = x.flip(0) if picked == "last" else x
         sigma = torch.linalg.svdvals((x - x.mean(0) if centre else x)[:rows])
         sigma = sigma.square() if squared else sigma
         return torch.special.entr(sigma / sigma.sum()).sum().exp().item()
 
     small = spread(z) < (spread(healthy) / 10 if reference else 0.01)
-    few = rank(z) < rank(healthy) / 2
+    few = rank(z) < (z.shape[1] if width else rank(healthy)) / 2
     if order == "rank only":
         return "dimensional" if few else "neither"
     if order == "rank first" and few:
@@ -143,6 +155,29 @@ def flawed(
             ),
             (partial(flawed, equal=False),),
             ("other n",),
+            number=19,
+        ),
+        Mistake(
+            "other-rows-than-the-first",
+            "you compare other rows than the first ones",
+            (
+                "Look at the part `other n`: which rows of the larger cloud did you use?",
+                "Count directions among the first rows and among the last, where a cloud has more than the other.",
+                "Any equal number is fair; the task says which rows, so that all get the same answer.",
+            ),
+            (partial(flawed, picked="last"),),
+            ("other n",),
+        ),
+        Mistake(
+            "half-the-width",
+            "you compare the rank with the number of dimensions, and not with the rank of the healthy run",
+            (
+                "Does your verdict of dimensional collapse depend on the healthy run?",
+                "Draw 40 points in 96 dimensions, of a Gaussian. How high can their rank be, and has anything collapsed?",
+                "What is usual here is what the healthy run shows, with as many points.",
+            ),
+            (partial(flawed, width=True),),
+            ("neither", "other n"),
             number=19,
         ),
         Mistake(

@@ -36,7 +36,7 @@ def flawed(
     every, rest = logits.logsumexp(1), logits.masked_fill(pair, -math.inf).logsumexp(1)
     found = logits[pair] - every
     answer = torch.log(1 - found.exp()) if digits else rest - every
-    answer = found if complement else answer
+    answer = (found.exp().log() if digits else found) if complement else answer
     answer = rest - logits[pair] if odds else answer
     return answer - math.log(temperature) if over_temperature else answer
 
@@ -64,7 +64,7 @@ MISTAKES = (
             "The gradient of InfoNCE vanishes when the positive has all of the softmax. So the factor is the part that the "
             "positive does not have: the part of all the negatives together.",
         ),
-        (partial(flawed, complement=True),),
+        (partial(flawed, complement=True), partial(flawed, complement=True, digits=True)),
         ("value", "easy"),
     ),
     Mistake(

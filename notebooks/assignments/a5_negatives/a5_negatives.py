@@ -19,8 +19,8 @@
 # positive; weigh hard negatives and decide where the gradient goes; say who may be in a queue, and what a gather without
 # gradient loses; and write a test that tells one fault from another.
 #
-# **Before:** a1 (a similarity table, a stable NT-Xent). Lesson 02a shows some of this under a microscope. **Work:** two and a
-# half to three hours (an estimate, not timed).
+# **Before:** a1 (a similarity table, a stable NT-Xent). Lesson 02a shows some of this under a microscope. **Work:** about two
+# and a half hours (an estimate, not timed).
 #
 # | part | answer | points |
 # |---|---|---|
