@@ -59,28 +59,60 @@ def cases(draw: Draw) -> list[Case]:
                 runs.append({**{name: float(value) for name, value in values.items()}, "strength": strength})
         return [runs[k] for k in draw.permutation(len(runs))]
 
-    def one_strength() -> list[Run]:
-        stored = held_back(draw, 16)
-        strength = draw.pick(sorted({run["strength"] for run in stored}))
-        return [run for run in stored if run["strength"] == strength]
+    def one_strength(meter: str, quality: str) -> list[Run]:
+        """Runs with the same views, among which equals are in an order that shows if they are ranked by it."""
+        while True:
+            stored = held_back(draw, 16)
+            strength = draw.pick(sorted({run["strength"] for run in stored}))
+            runs = [run for run in stored if run["strength"] == strength]
+            if quality != "kNN" or tied(runs, meter, quality):  # a probe hardly ever says the same of two runs
+                return runs
 
     def case(part: str, runs: list[Run], meter: str, quality: str, says: str) -> Case:
         return Case(part, {"runs": runs, "meter": meter, "quality": quality}, says=f"{meter}, {quality}, {says}")
 
     return [
-        case("one strength", one_strength(), "sum", "kNN", "held-back runs with the same views"),
-        case("one strength", one_strength(), "alignment", "probe", "held-back runs with the same views"),
-        case("one strength", one_strength(), "uniformity", "probe", "held-back runs with the same views"),
+        *(
+            case("one strength", one_strength(meter, quality), meter, quality, "held-back runs with the same views")
+            for meter, quality in (("sum", "kNN"), ("alignment", "probe"), ("uniformity", "probe"))
+        ),
         case("several strengths", held_back(draw), "sum", "kNN", "held-back runs"),
         case("several strengths", held_back(draw), "sum", "probe", "held-back runs"),
         case("several strengths", made(2.0), "sum", "probe", "another collection"),
+        case("several strengths", middling(draw), "sum", "probe", "a collection whose middle strength is the worst"),
     ]
 
 
-def correlation(x: np.ndarray, y: np.ndarray, *, pearson: bool = False, ordinal: bool = False) -> float:
-    """Spearman's, unless a switch says otherwise."""
-    if not pearson:
-        x, y = (rankdata(each, "ordinal" if ordinal else "average") for each in (x, y))
+def middling(draw: Draw) -> list[Run]:
+    """Three strengths of views: gentle and hard ones rank well, those between do not, nor does the list begin with them."""
+    runs: list[Run] = []
+    for strength, flips in ((0.5, ()), (1.0, (0, 2, 4)), (1.5, (2,))):
+        places = list(range(6))
+        for k in flips:  # neighbours change places
+            places[k : k + 2] = places[k + 1], places[k]
+        for k, place in enumerate(places):
+            alignment = draw.rng.uniform(0, 1)
+            total = strength + 0.1 * k + 0.02 * draw.rng.uniform()
+            quality = 0.9 - 0.1 * strength - 0.05 * place
+            values = {"alignment": alignment, "uniformity": total - alignment - 2, "kNN": 1 - quality, "probe": quality}
+            runs.append({**{name: float(value) for name, value in values.items()}, "strength": strength})
+    order = draw.permutation(len(runs))
+    while runs[order[0]]["strength"] == 1.0 or runs[order[-1]]["strength"] == 1.0:
+        order = draw.permutation(len(runs))
+    return [runs[k] for k in order]
+
+
+def tied(runs: list[Run], meter: str, quality: str) -> bool:
+    right = flawed(runs, meter, quality)["pooled"]
+    return all(abs(flawed(runs, meter, quality, order=order)["pooled"] - right) > 1e-4 for order in ("stable", "any"))
+
+
+def correlation(x: np.ndarray, y: np.ndarray, *, pearson: bool = False, order: str = "") -> float:
+    """Spearman's, unless a switch says otherwise; `order` is that of equals."""
+    if order == "any":
+        x, y = (np.argsort(np.argsort(each)) for each in (x, y))
+    elif not pearson:
+        x, y = (rankdata(each, "ordinal" if order else "average") for each in (x, y))
     return float(np.corrcoef(x, y)[0, 1])
 
 
@@ -92,7 +124,7 @@ def flawed(
     up: bool = False,
     difference: bool = False,
     strengths: str = "lowest",
-    **kind: bool,
+    **kind: Any,
 ) -> dict[str, float]:
     """Both rank correlations with switches for what goes wrong."""
 
@@ -103,8 +135,8 @@ def flawed(
 
     pooled = among(runs)
     each = [among([run for run in runs if run["strength"] == s]) for s in sorted({run["strength"] for run in runs})]
-    lowest = {"lowest": min(each), "mean": sum(each) / len(each), "pooled": pooled, "highest": max(each)}[strengths]
-    return {"pooled": pooled, "lowest": lowest}
+    one = {"gentlest": each[0], "hardest": each[-1], "highest": max(each), "lowest": min(each)}
+    return {"pooled": pooled, "lowest": {**one, "mean": sum(each) / len(each), "pooled": pooled}[strengths]}
 
 
 EVERY = ("one strength", "several strengths")
@@ -156,6 +188,17 @@ MISTAKES = (
         ("several strengths",),
     ),
     Mistake(
+        "one-strength-for-all",
+        "you looked at one strength of views, always the same one, whichever is the lowest",
+        (
+            "Which strength speaks in your number? Is it the worst one in every collection?",
+            "Print the correlation of each strength beside its name, for runs with three strengths.",
+            "Gentle views are not always those at which a sentence fails. Ask every strength.",
+        ),
+        (partial(flawed, strengths="gentlest"), partial(flawed, strengths="hardest")),
+        ("several strengths",),
+    ),
+    Mistake(
         "values-not-ranks",
         "you correlated values, not ranks: a single collapsed run decides",
         (
@@ -174,7 +217,7 @@ MISTAKES = (
             "Shuffle the runs. Your number should not change.",
             "Equals share the mean of the places that they take up.",
         ),
-        (partial(flawed, ordinal=True),),
+        (partial(flawed, order="stable"), partial(flawed, order="any")),
         EVERY,
     ),
     Mistake(

@@ -39,19 +39,22 @@ def flawed(
 ) -> dict[str, Tensor]:
     q = queries if raw_queries else F.normalize(queries, dim=1)
     k = F.normalize(keys if "keys" in reaches else keys.detach(), dim=1)
+    kept = queue if reaches in ("queue", "keys and queue", "stored") else queue.detach()
     queue = queue if "queue" in reaches else queue.detach()
     stored = keys.detach() if raw_keys else k
     size = len(queue)
     if stale:
-        after = queue
+        after = kept
     elif grows:
-        after = torch.cat([queue, stored])
+        after = torch.cat([kept, stored])
     elif drops == "oldest":
-        after = torch.cat([queue, stored])[-size:]
+        after = torch.cat([kept, stored])[-size:]
+    elif drops == "as many as enter":
+        after = torch.cat([kept[len(stored) :], stored])
     elif drops == "newest":
-        after = torch.cat([stored, queue])[:size]
+        after = torch.cat([stored, kept])[:size]
     else:
-        after = torch.cat([stored, queue[len(stored) :]])[:size]
+        after = torch.cat([stored, kept[len(stored) :]])[:size]
     others = torch.cat([queue, k])[-size:] if early else queue
     against = q @ others.T
     if in_batch:
@@ -114,7 +117,12 @@ MISTAKES = (
             "keep the whole graph of an old batch alive. Something has to cut them off before they are used and before they "
             "are stored.",
         ),
-        (partial(flawed, reaches="keys"), partial(flawed, reaches="keys and queue"), partial(flawed, reaches="queue")),
+        (
+            partial(flawed, reaches="keys"),
+            partial(flawed, reaches="keys and queue"),
+            partial(flawed, reaches="queue"),
+            partial(flawed, reaches="stored"),
+        ),
         ("gradient",),
         25,
     ),
@@ -152,6 +160,17 @@ MISTAKES = (
         ),
         (partial(flawed, grows=True),),
         ("gradient", "queue"),
+    ),
+    Mistake(
+        "more-keys-than-places",
+        "your queue changes its size when a batch has more keys than the queue has places",
+        (
+            "Look at the number of rows in your queue after a step, for a queue of three and a batch of four.",
+            "Which of four new keys belong in a queue with room for three?",
+            "The size stays whatever enters, and the newest keys are the ones that stay.",
+        ),
+        (partial(flawed, drops="as many as enter"),),
+        ("queue",),
     ),
     Mistake(
         "keys-stored-raw",
