@@ -30,6 +30,7 @@ def flawed(
     first_only: bool = False,
     across: bool = False,
     total: bool = False,
+    clipped: bool = False,
 ) -> Tensor:
     cosines, own, pair = square(z1, z2, raw=raw)
     logits = cosines * temperature if hot else cosines / temperature
@@ -50,13 +51,16 @@ def flawed(
         every = logits.masked_fill(own, -math.inf).logsumexp(1)
         loss = (every - logits[pair]) / (against - every).exp().detach()
     loss = loss[: len(z1)] if first_only else loss
+    loss = loss.clamp(min=0) if clipped else loss
     return loss.sum() if total else loss.mean()
 
 
 def cases(draw: Draw) -> list[Case]:
     grads = ("z1", "z2")
-    cold = apart(draw, 4, 0.01)
+    cold, near = apart(draw, 4, 0.01), [{**apart(draw, 4, 0.1, torch.float64), "temperature": 0.2} for _ in range(2)]
     return [
+        Case("value", near[0], tolerance=1e-6, says="positives that have been found, negatives far away"),
+        Case("gradient", near[1], grads, tolerance=1e-6, says="positives that have been found, negatives far away"),
         Case("value", {**views(draw), "temperature": draw.numbers(0.2, 0.8)}, tolerance=1e-6),
         Case(
             "value", {**views(draw, 4, 3, torch.float32), "temperature": draw.numbers(0.1, 0.7)}, tolerance=1e-4, says="float32"
@@ -209,6 +213,18 @@ MISTAKES = (
         (partial(flawed, across=True),),
         ("value", "gradient", "cold"),
         5,
+    ),
+    Mistake(
+        "clipped-at-zero",
+        "you do not let the loss go below zero, where anchors that have found their positives still learn",
+        (
+            "Look at the inputs whose positives have been found and whose negatives are far away.",
+            "A logarithm of a sum over the negatives, less the positive: is there a reason that it should be positive?",
+            "InfoNCE is a cross-entropy and stays above zero. Without the positive among the candidates this is none.",
+        ),
+        (partial(flawed, clipped=True),),
+        ("value", "gradient", "cold"),
+        21,
     ),
     Mistake(
         "sum-for-mean",
