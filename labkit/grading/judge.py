@@ -159,7 +159,7 @@ def explains(seen: list[Seen], outcomes: list[Outcome]) -> tuple[bool, set[int]]
         mine, wrong = sort(each.got), sort(theirs)
         if not told(theirs, each.right, each.case):
             exact &= not each.why or mine != "numbers"
-            elsewhere |= mine == "not finite"
+            elsewhere |= mine == "not finite" != wrong
         elif mine == wrong:
             if wrong == "numbers" and not alike(each.got, theirs, each.case.tolerance):
                 return False, set()
