@@ -230,7 +230,7 @@ def queue_deque(queries, keys, queue, temperature):
 
 
 def queue_loop(queries, keys, queue, temperature):
-    keys, queue = keys.clone().detach(), queue.clone().detach()
+    keys = keys.clone().detach()  # the queue holds no history anyway
     keys = keys / keys.norm(dim=1, keepdim=True)
     losses = []
     for q, k in zip(queries, keys, strict=True):
