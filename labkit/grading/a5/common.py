@@ -6,6 +6,7 @@ from torch import Tensor
 
 from labkit.grading.compare import difference
 from labkit.grading.draw import Draw
+from labkit.grading.exercise import Answerer, Mistake
 
 
 def views(draw: Draw, n: int = 5, d: int = 3, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
@@ -50,3 +51,25 @@ def agrees(key: str, right: dict[str, Tensor], tolerance: float):  # type: ignor
         return difference(entry, {key: right[key]}, tolerance) or True
 
     return accepts
+
+
+def hot_mistake(mutants: tuple[Answerer, ...], loses: tuple[str, ...]) -> Mistake:
+    """Misconception 3, wherever there is a temperature."""
+    hints = (
+        "Look at what the temperature does to the cosines.",
+        "Lower the temperature towards zero. Does the nearest negative of yours take more and more of the push, or less?",
+        "A low temperature stretches the differences between cosines until the nearest candidate has everything. In your "
+        "answer it shrinks them. The two agree at temperature 1 and nowhere else.",
+    )
+    return Mistake("temperature-multiplies", "the temperature multiplies in your answer", hints, mutants, loses, 3)
+
+
+def raw_rows_mistake(mutants: tuple[Answerer, ...], loses: tuple[str, ...]) -> Mistake:
+    """Misconception 13, wherever there are embeddings."""
+    hints = (
+        "Look at what goes into the matrix of similarities.",
+        "Multiply one row of the input by ten. Should the loss change?",
+        "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
+        "before they are compared.",
+    )
+    return Mistake("rows-not-normalised", "you compared inner products of raw rows and not cosines", hints, mutants, loses, 13)

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from labkit.grading.a5.common import alike, crowded, square, views
+from labkit.grading.a5.common import alike, crowded, hot_mistake, raw_rows_mistake, square, views
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 from labkit.losses import debiased as official
@@ -252,32 +252,8 @@ MISTAKES = (
         ("cold",),
         4,
     ),
-    Mistake(
-        "temperature-multiplies",
-        "the temperature multiplies in your answer",
-        (
-            "Look at what the temperature does to the cosines.",
-            "Lower the temperature towards zero. Does the nearest negative of yours take more and more of the push, or less?",
-            "A low temperature stretches the differences between cosines until the nearest candidate has everything. In your "
-            "answer it shrinks them. The two agree at temperature 1 and nowhere else.",
-        ),
-        (partial(flawed, hot=True),),
-        EVERYTHING,
-        3,
-    ),
-    Mistake(
-        "rows-not-normalised",
-        "you compared inner products of raw rows and not cosines",
-        (
-            "Look at what goes into the matrix of similarities.",
-            "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions, and the floor holds for cosines "
-            "only. Rows have to have length one before they are compared.",
-        ),
-        (partial(flawed, raw=True),),
-        EVERYTHING,
-        13,
-    ),
+    hot_mistake((partial(flawed, hot=True),), EVERYTHING),
+    raw_rows_mistake((partial(flawed, raw=True),), EVERYTHING),
 )
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.grading.a5.common import views
+from labkit.grading.a5.common import hot_mistake, raw_rows_mistake, views
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
@@ -174,32 +174,8 @@ MISTAKES = (
         (partial(flawed, anchors="all"),),
         ("without",),
     ),
-    Mistake(
-        "temperature-multiplies",
-        "the temperature multiplies in your answer",
-        (
-            "Look at what the temperature does to the cosines.",
-            "Lower the temperature towards zero. Does the nearest negative of yours take more and more of the push, or less?",
-            "A low temperature stretches the differences between cosines until the nearest candidate has everything. In your "
-            "answer it shrinks them. The two agree at temperature 1 and nowhere else.",
-        ),
-        (partial(flawed, hot=True),),
-        EVERYTHING,
-        3,
-    ),
-    Mistake(
-        "rows-not-normalised",
-        "you compared inner products of raw rows and not cosines",
-        (
-            "Look at what goes into the matrix of similarities.",
-            "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
-            "before they are compared.",
-        ),
-        (partial(flawed, raw=True),),
-        EVERYTHING,
-        13,
-    ),
+    hot_mistake((partial(flawed, hot=True),), EVERYTHING),
+    raw_rows_mistake((partial(flawed, raw=True),), EVERYTHING),
 )
 
 

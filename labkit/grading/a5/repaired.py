@@ -7,6 +7,7 @@ from torch import Tensor
 
 from labkit.contrast import unit
 from labkit.grading.a5.boxes import flawed, sound
+from labkit.grading.a5.common import raw_rows_mistake
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 
@@ -252,19 +253,7 @@ MISTAKES = (
         EVERYTHING,
         3,
     ),
-    Mistake(
-        "rows-not-normalised",
-        "you compared inner products of raw rows and not cosines",
-        (
-            "Look at what goes into the matrix of similarities.",
-            "Multiply one row of the input by ten. Should the loss change?",
-            "The length of an embedding means nothing here: the loss looks at directions. Rows have to have length one "
-            "before they are compared.",
-        ),
-        (partial(flawed, raw=True),),
-        EVERYTHING,
-        13,
-    ),
+    raw_rows_mistake((partial(flawed, raw=True),), EVERYTHING),
 )
 
 
