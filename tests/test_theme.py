@@ -58,3 +58,13 @@ def test_figures_can_be_kept_for_slides(tmp_path):
     assert "Plotly.newPlot" in page and 'src="http' not in page
     with pytest.raises(ValueError, match=r"must end in \.html"):
         theme.save(moving, tmp_path / "b.png")
+
+
+def test_what_a_notebook_adds_later_has_the_look_too():
+    _, ax = theme.canvas()
+    ax.plot([0, 1], label="line")
+    ax.set(title="A title")
+    assert ax.get_title(loc="left") == "A title" and ax.get_title(loc="center") == ""
+    assert not ax.legend().get_frame_on()
+    ax.set_title("in the middle", loc="center")
+    assert ax.get_title(loc="center") == "in the middle"

@@ -73,6 +73,21 @@ def styled(function: F) -> F:
     return inside  # type: ignore[return-value]
 
 
+@functools.cache
+def panel() -> Any:
+    """Axes that keep the look when a notebook titles them or adds a legend later, outside `styled`."""
+    from matplotlib.axes import Axes
+
+    class Panel(Axes):
+        def set_title(self, label: str, *args: Any, **more: Any) -> Any:
+            return super().set_title(label, *args, **{"loc": "left", "fontweight": "bold", "fontsize": 14, **more})
+
+        def legend(self, *args: Any, **more: Any) -> Any:
+            return super().legend(*args, **{"frameon": False, **more})
+
+    return Panel
+
+
 @styled
 def canvas(
     ncols: int = 1, nrows: int = 1, *, width: float | None = None, height: float | None = None, **subplots: Any
@@ -93,7 +108,8 @@ def canvas(
     size = (width or min(7.2 if ncols == 1 else 4.6 * ncols, 13.5), height or 4.2 * nrows)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(nrows, ncols, **subplots)
+    own = {"axes_class": panel(), **subplots.pop("subplot_kw", {})}
+    return figure, figure.subplots(nrows, ncols, subplot_kw=own, **subplots)
 
 
 def layout(**more: Any) -> dict[str, Any]:
