@@ -110,16 +110,10 @@ def named_students(words: list[str] | None) -> list[str] | None:
 
 def wanted(course: Any, names: list[str], there: Any) -> list[str]:
     """Full names of assignments; all for which something is there, if none was named."""
+    from labkit.course.release import matching
+
     known = course.assignments()
-    if not names:
-        return [each for each in known if there(each)]
-    found = []
-    for name in names:
-        matches = [each for each in known if each == name] or [each for each in known if each.partition("_")[0] == name]
-        if len(matches) != 1:
-            raise ValueError(f"no assignment {name!r} was released here; released are {', '.join(known) or 'none'}")
-        found += matches
-    return found
+    return matching(names, known, "released") if names else [each for each in known if there(each)]
 
 
 def collect(course: Any, arguments: argparse.Namespace) -> int:

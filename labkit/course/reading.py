@@ -17,6 +17,7 @@ CELLS, TEXT, PICTURES = 2000, 100_000, 5_000_000  # cells; characters of one; by
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 PICTURE = ("image/png", "image/jpeg", "image/gif")
 BASE64 = re.compile(r"^[A-Za-z0-9+/=\s]*$")
+VARIANT = re.compile(r"^VARIANT\s*=\s*(['\"])(.*?)\1", re.MULTILINE)  # the line of a notebook that says whose numbers it has
 CELL_ID = re.compile(r"^[a-zA-Z0-9-_]{1,64}$")
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from labkit.course import leaks, nb
 from labkit.course.files import handed_in, write
+from labkit.course.reading import VARIANT
 from labkit.course.settings import Course
 from labkit.paths import notebooks
 from labkit.progress import bar
 
-VARIANT = re.compile(r"^VARIANT = (['\"]).*?\1", re.MULTILINE)
 GIVEN = "given"  # the grade id of the cell that says the variant
 
 
@@ -90,11 +90,25 @@ def chosen(course: Course, names: Iterable[str] | None) -> list[str]:
     known = sorted(own | set(shipped()))
     if names is None:
         return [name for name in known if re.match(r"a\d+_", name)]
+    return matching(names, known, "there")
+
+
+def matching(names: Iterable[str], known: list[str], where: str) -> list[str]:
+    """Full names of assignments, from these or from how they begin.
+
+    Raises:
+        ValueError: one is not among those that are `where`, "there" or "released".
+    """
     found = []
     for name in names:
         matches = [each for each in known if each == name] or [each for each in known if each.partition("_")[0] == name]
         if len(matches) != 1:
-            raise ValueError(f"there is no assignment {name!r}; there are {', '.join(known) or 'none'}")
+            none = (
+                "no assignment {!r} was released here; released"
+                if where == "released"
+                else "there is no assignment {!r}; there"
+            )
+            raise ValueError(f"{none.format(name)} are {', '.join(known) or 'none'}")
         found += matches
     return found
 

@@ -12,10 +12,9 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.course.reading import Cell, Unreadable, read
+from labkit.course.reading import VARIANT, Cell, Unreadable, read
 
 FIELDS = ("grade", "solution", "locked", "task", "points", "schema_version")
-VARIANT = re.compile(r"^VARIANT\s*=\s*(['\"])(.*?)\1", re.MULTILINE)
 
 
 @dataclass
