@@ -31,6 +31,8 @@ try:
     import labkit
 except ModuleNotFoundError:
     raise SystemExit("labkit is missing here: run  %pip install -e ..  in a cell, then restart the kernel") from None"""
+# That of an assignment, which students have without the clone.
+HANDED_OUT = FIRST_CELL.replace("run  %pip install -e ..  in a cell, then", "install it as your course says, then")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT = ("tags", "nbgrader", "slideshow")  # of a cell's metadata
 ANSWER = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?^[ \t]*### END SOLUTION\n?", re.MULTILINE | re.DOTALL)  # gone when handed out
@@ -161,8 +163,9 @@ def faults(script: Path) -> list[str]:
     if not script.read_text(encoding="utf-8").startswith(HEADER[: HEADER.index("#     text")]):  # JupyterLab may add to it
         found.append(f"{script.name} must begin with\n{HEADER}")
     code = [c.source for c in read(script).cells if c.cell_type == "code"]
-    if not code or not code[0].startswith(FIRST_CELL):
-        found.append(f"the first code cell of {script.name} must be\n{FIRST_CELL}")
+    first = HANDED_OUT if script.parent.parent.name == "assignments" else FIRST_CELL
+    if not code or not code[0].startswith(first):
+        found.append(f"the first code cell of {script.name} must be\n{first}")
     found += [
         f"a cell of {script.name} has {n} lines, 25 are enough: {c.splitlines()[0]}"
         for c in code

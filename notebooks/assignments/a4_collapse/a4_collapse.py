@@ -38,7 +38,7 @@
 try:
     import labkit
 except ModuleNotFoundError:
-    raise SystemExit("labkit is missing here: run  %pip install -e ..  in a cell, then restart the kernel") from None
+    raise SystemExit("labkit is missing here: install it as your course says, then restart the kernel") from None
 
 # %% nbgrader={"grade": false, "grade_id": "given", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -128,7 +128,7 @@ left.invert_xaxis()
 left.legend(loc="center right")
 right.plot(rows, [float(effective_rank(gaussian[:n], True)) for n in rows], "o-", color=BLUE)
 right.axhline(96, color=MUTED, linestyle="--")
-right.set(xscale="log", xlabel="rows n", ylim=(0, 102), title="Nor how few points there are")
+right.set(xscale="log", xlabel="rows n", ylabel="effective rank, centred", ylim=(0, 102), title="Nor how few points there are")
 right.set_xticks(rows[::2], [str(n) for n in rows[::2]])
 right.minorticks_off()
 show(figure, "Left: as a cone narrows its spread falls to nothing while its rank stays near 31. Right: the rank of a Gaussian in "

@@ -39,7 +39,7 @@
 try:
     import labkit
 except ModuleNotFoundError:
-    raise SystemExit("labkit is missing here: run  %pip install -e ..  in a cell, then restart the kernel") from None
+    raise SystemExit("labkit is missing here: install it as your course says, then restart the kernel") from None
 
 # %% nbgrader={"grade": false, "grade_id": "given", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
