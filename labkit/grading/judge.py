@@ -47,8 +47,8 @@ def judge(exercise: Exercise, asker: Asker, *, seed: int | str, variant: str = P
         variant: of the assignment.
         graded: False in a student's notebook, where what could be found by trying is not tried.
     """
-    tried = [k for k, case in enumerate(exercise.cases(seed, variant)) if graded or not case.only_graded]
     worked = prepared(exercise, str(seed), variant)
+    tried = [k for k, (case, _) in enumerate(worked) if graded or not case.only_graded]
     outcomes = asked(asker, [worked[k][0] for k in tried])
     seen = [Seen(*worked[k], got) for k, got in zip(tried, outcomes, strict=True)]
     parts = tuple(
