@@ -6,7 +6,7 @@ read them. They hold nothing that the gradebook lacks but how it came about.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,6 @@ class Record:
     seconds: float = 0.0
     key: str = ""
     version: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def earned(self) -> float:
