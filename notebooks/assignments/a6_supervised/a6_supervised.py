@@ -181,8 +181,10 @@ figure, (left, middle, right) = canvas(3, width=12, height=3.9)
 left.plot(curve, color=BLUE)
 left.set(yscale="log", xlabel="step", ylabel="loss above the optimum (nats)")
 for ax, z, title in ((middle, start, "start"), (right, end, "end: twelve points")):
-    ax.scatter(*z.T, c=[(BLUE, ORANGE, GREEN)[k] for k in labels], s=110, alpha=0.6, linewidths=0)
+    for k, (color, marker) in enumerate(zip((BLUE, ORANGE, GREEN), "os^", strict=True)):
+        ax.scatter(*z[labels == k].T, color=color, marker=marker, s=110, alpha=0.6, linewidths=0, label=f"class {k}")
     ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal", xticks=[], yticks=[], title=title)
+middle.legend(loc="center")
 show(figure, "Left: the loss approaches the value of the optimum. Right: at the start twelve points lie anywhere on a circle; at the "
      "end only three places are left, at equal distances, four points in each.")  # fmt: skip
 
