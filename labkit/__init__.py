@@ -29,6 +29,10 @@ HOME = {
     "Diagnosis": "diagnose",
     "DisplacementCallback": "diagnose",
     "doctor": "doctor",
+    "report": "report",
+    "Report": "report",
+    "compare": "report",
+    "check_objective": "battery",
 }
 ROOMS = {"data", "explorers", "figures", "grading", "lessons", "losses", "metrics", "models", "preferences", "training"}
 __all__ = [*HOME]
