@@ -15,6 +15,7 @@ from labkit.registry import Entry, catalog
 # Options that an entry needs to make sense of inputs this small.
 OPTIONS: dict[str, dict[str, Any]] = {
     "knn_accuracy": {"k": 2},
+    "neighbour_overlap": {"k": 2},
     "few_label_probe": {"per_class": 1, "draws": 2},
     "push_share": {"fraction": 0.4},
     "disco": {"kl": "k3"},

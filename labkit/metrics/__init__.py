@@ -4,6 +4,7 @@ from labkit.metrics.accuracy import implicit_accuracy, ranking_accuracy, ranking
 from labkit.metrics.geometry import alignment, mean_norm, modality_gap, tolerance, uniform_bound, uniform_limit, uniformity
 from labkit.metrics.hardness import hardness, push_share
 from labkit.metrics.interval import Estimate, interval
+from labkit.metrics.likeness import linear_cka, neighbour_overlap
 from labkit.metrics.mass import gradient_imbalance, three_parts, top_k_entropy, top_k_mass
 from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers, sign_entanglement
 from labkit.metrics.pairs import edit_distance, length_gap, token_attribution
@@ -29,9 +30,11 @@ __all__ = [
     "interval",
     "knn_accuracy",
     "length_gap",
+    "linear_cka",
     "linear_probe",
     "mean_norm",
     "modality_gap",
+    "neighbour_overlap",
     "predicting",
     "push_share",
     "rank_me",

@@ -73,3 +73,29 @@ def knn_accuracy(train_z, train_y, test_z, test_y, k=20, temperature=0.07):
         votes = {c: math.fsum(math.exp(s / temperature) for s, y in near if y == c) for c in set(train_y)}
         right += max(votes, key=votes.get) == label
     return right / len(test_y)
+
+
+def linear_cka(a, b):
+    """The unbiased estimate of HSIC in its first form: kernels without their diagonals."""
+    n = len(a)
+
+    def kernel(z):
+        return [[dot(z[i], z[j]) * (i != j) for j in range(n)] for i in range(n)]
+
+    def hsic(k, q):
+        trace = math.fsum(k[i][j] * q[j][i] for i in range(n) for j in range(n))
+        sums = [[math.fsum(row) for row in m] for m in (k, q)]
+        whole = math.fsum(sums[0]) * math.fsum(sums[1]) / ((n - 1) * (n - 2))
+        return (trace + whole - 2 / (n - 2) * dot(*sums)) / (n * (n - 3))
+
+    k, q = kernel(a), kernel(b)
+    return hsic(k, q) / math.sqrt(hsic(k, k) * hsic(q, q))
+
+
+def neighbour_overlap(a, b, k=10):
+    a, b, n = [unit(row) for row in a], [unit(row) for row in b], len(a)
+
+    def nearest(z, i):
+        return set(sorted((j for j in range(n) if j != i), key=lambda j: -dot(z[i], z[j]))[:k])
+
+    return math.fsum(len(nearest(a, i) & nearest(b, i)) / k for i in range(n)) / n
