@@ -5,7 +5,10 @@ TORCH_INDEX ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --progress-bar off -c constraints.txt
-PYTEST := $(PY) -m pytest
+# One process for each core, each with one thread: the tests are many small ones. A file stays with one process.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+JOBS ?= auto
+SHARED := -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .PHONY: help tour lab apps test test-all notebooks check bench clean
 help:
@@ -49,10 +52,10 @@ apps: $(VENV)/.apps
 	@$(PY) -m labkit apps
 
 test: $(VENV)/.dev
-	@$(PYTEST) -m "not thorough"
+	@$(PYTEST) $(SHARED) -m "not thorough"
 
 test-all: $(VENV)/.dev
-	@$(PYTEST)
+	@$(PYTEST) $(SHARED)
 
 notebooks: $(VENV)/.base
 	@$(PY) -m labkit notebooks
