@@ -1,0 +1,56 @@
+"""Which rows are equal: 128 bits of each row, then a sort."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int32}  # by bytes of a number
+
+
+def fingerprints(rows: Tensor) -> Tensor:
+    r"""(k, 2) whole numbers, the same for equal rows.
+
+    .. math:: f_c(x) = \sum_j a_{jc} w_j \bmod 2^{64}, \quad c = 1, 2
+
+    with w the row's bits in words of at most 32 bits and a odd numbers of 64 random bits: two given rows that differ get the
+    same pair with probability at most 2^-66 (Carter & Wegman 1979), any two of a million with less than 1e-8.
+    """
+    bits = _plain(rows).view(WORDS[rows.element_size()]).long()
+    return torch.stack([(bits * a).sum(1) for a in _factors(bits.shape[1])], 1)
+
+
+def _plain(rows: Tensor) -> Tensor:
+    """0.0 for -0.0: they are equal, and their bits are not."""
+    return rows + 0.0 if rows.dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16) else rows
+
+
+_FACTORS: dict[int, Tensor] = {}
+
+
+def _factors(width: int) -> Tensor:
+    if width not in _FACTORS:
+        generator = torch.Generator().manual_seed(0)
+        _FACTORS[width] = torch.randint(-(2**63), 2**63 - 1, (2, width), generator=generator) | 1
+    return _FACTORS[width]
+
+
+class Equal(NamedTuple):
+    """later: rows equal to an earlier row, in order. largest: (how many, the first) of the largest set of equal rows."""
+
+    later: Tensor
+    largest: tuple[int, int]
+
+    @classmethod
+    def among(cls, prints: Tensor, norms: Tensor) -> "Equal":
+        """From fingerprints; rows that are bad or zero are nobody's equal."""
+        rows = (norms > 0).nonzero().squeeze(1)
+        if not len(rows):
+            return cls(rows, (0, -1))
+        _, group, counts = torch.unique(prints[rows], dim=0, return_inverse=True, return_counts=True)
+        first = torch.full_like(counts, len(rows)).scatter_reduce(0, group, torch.arange(len(rows)), "amin")
+        later = rows[first[group] != torch.arange(len(rows))]
+        if not len(later):
+            return cls(later, (0, -1))
+        largest = int((counts * (len(rows) + 1) - first).argmax())  # of sets of one size, the one that begins first
+        return cls(later, (int(counts[largest]), int(rows[first[largest]])))

@@ -1,0 +1,129 @@
+"""One pass over all rows: what is broken, what is equal, how long rows are, how columns vary, and the input's hash."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labkit.progress import bar
+from labkit.report.rows.equal import Equal, fingerprints
+from labkit.report.rows.table import Rows
+
+PIECE = 2**20  # bytes that fit the processor's cache: a block is gone through in pieces of this size
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over all rows of an input found.
+
+    sha256: of type, shape and numbers in the order of rows, so that a tensor and its file have the same.
+    bad_rows: rows with NaN or infinity (or numbers whose squares overflow float64). zero_rows: rows of length 0.
+    mean, variance, low, high: of each column over the good rows (zero rows among them); variance with n - 1.
+    norms: length of each row, NaN on bad ones.
+    duplicates: rows equal to an earlier row; -0.0 equals 0.0; bad rows and zero rows, which are told apart, do not count.
+    largest_group: (how many rows, the first of them) of the largest set of equal rows; (0, -1) where no two are equal.
+    halves: of "bfloat16" and "float16" those that hold every finite number exactly, whatever type they are kept in.
+    """
+
+    n: int
+    d: int
+    sha256: str
+    bad_rows: Tensor
+    zero_rows: Tensor
+    mean: Tensor
+    variance: Tensor
+    low: Tensor
+    high: Tensor
+    norms: Tensor
+    duplicates: Tensor
+    largest_group: tuple[int, int]
+    halves: tuple[str, ...]
+
+    @property
+    def bad_count(self) -> int:
+        return len(self.bad_rows)
+
+    @property
+    def good(self) -> Tensor:
+        """Numbers of the rows that meters may see: finite and not zero."""
+        return (self.norms > 0).nonzero().squeeze(1)
+
+
+def scan(rows: Rows, *, progress: bool = True) -> Scan:
+    """Read every row once: memory is bounded by a block and a few numbers for each row."""
+    digest = hashlib.sha256(f"{rows.dtype} {rows.n} x {rows.d}\n".encode())
+    columns, halves = Columns(rows.d), dict(HALVES)
+    norms = torch.empty(rows.n, dtype=torch.float64)
+    prints = torch.empty(rows.n, 2, dtype=torch.int64)
+    piece = max(1, PIECE // (4 * rows.d))
+    with bar(total=rows.n, desc=f"reading {rows.name}", disable=not progress) as told, ThreadPoolExecutor(1) as second:
+        for start, block in rows.raw():
+            hashing = second.submit(digest.update, block.view(torch.uint8).numpy().data)
+            for at in range(0, len(block), piece):
+                part, here = block[at : at + piece], slice(start + at, start + min(at + piece, len(block)))
+                norms[here] = columns.add(part)
+                prints[here] = fingerprints(part)
+                halves = {name: kind for name, kind in halves.items() if fits(part, kind)}
+            hashing.result()
+            told.update(len(block))
+    equal = Equal.among(prints, norms)
+    return Scan(
+        n=rows.n,
+        d=rows.d,
+        sha256=digest.hexdigest(),
+        bad_rows=norms.isnan().nonzero().squeeze(1),
+        zero_rows=(norms == 0).nonzero().squeeze(1),
+        mean=columns.mean,
+        variance=columns.squares / max(columns.count - 1, 1),
+        low=columns.low,
+        high=columns.high,
+        norms=norms,
+        duplicates=equal.later,
+        largest_group=equal.largest,
+        halves=tuple(halves),
+    )
+
+
+def fits(part: Tensor, kind: torch.dtype) -> bool:
+    """Whether this half precision holds every finite number of `part` exactly."""
+    there_and_back = part.to(kind).to(part.dtype)
+    return bool(((part == there_and_back) | ~part.isfinite()).all()) if part.is_floating_point() else _holds(part, kind)
+
+
+def _holds(part: Tensor, kind: torch.dtype) -> bool:
+    return bool((part.double().to(kind).double() == part.double()).all())
+
+
+class Columns:
+    """Mean, squares about it, smallest and largest of each column, gathered piece by piece (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self, d: int):
+        self.count = 0
+        self.mean = torch.zeros(d, dtype=torch.float64)
+        self.squares = torch.zeros(d, dtype=torch.float64)
+        self.low = torch.full((d,), torch.inf, dtype=torch.float64)
+        self.high = torch.full((d,), -torch.inf, dtype=torch.float64)
+
+    def add(self, part: Tensor) -> Tensor:
+        """Take these rows in, without the bad ones; returns their lengths, NaN where bad."""
+        x = part.double()
+        norms = torch.linalg.vector_norm(x, dim=1)
+        good = norms.isfinite()
+        if not good.all():
+            norms[~good] = torch.nan
+            x = x[good]
+        if len(x):
+            self._merge(x)
+        return norms
+
+    def _merge(self, x: Tensor) -> None:
+        low, high = torch.aminmax(x, dim=0)
+        self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
+        mean = x.mean(0)
+        step, total = mean - self.mean, self.count + len(x)
+        self.squares += (x - mean).square_().sum(0) + step.square() * (self.count * len(x) / total)
+        self.mean = self.mean + step * (len(x) / total)
+        self.count = total
