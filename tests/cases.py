@@ -10,6 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from labkit.battery.inputs import (  # noqa: F401  (a function of somebody's own goes through the same)
+    SIZES,
+    along,
+    inputs,
+    leaves,
+    letters,
+    shuffled,
+    stretched,
+    swapped,
+    turned,
+)
 from labkit.registry import Entry, catalog
 
 # Options that an entry needs to make sense of inputs this small.
@@ -18,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "neighbour_overlap": {"k": 2},
     "few_label_probe": {"per_class": 1, "draws": 2},
     "push_share": {"fraction": 0.4},
+    "spectrum_decay": {"first": 1, "last": 3},
     "disco": {"kl": "k3"},
 }
 # Entries whose gradient is not the derivative of their value, by design; what it is instead is tested where it says.
@@ -53,10 +65,6 @@ ELSEWHERE = {
     "clustering_accuracy": "test_metrics.py::test_clusters_and_classes",
     "clustering_nmi": "test_metrics.py::test_clusters_and_classes",
 }
-SIZES = {"n": 6, "m": 5, "d": 4, "v": 3, "k": 4, "t": 4, "s": 3, "p": 7, "vocab": 5}
-# The same two views, the other way round.
-SWAPS = ({"z1": "z2", "z2": "z1"}, {"a": "b", "b": "a"}, {"p1": "p2", "z2": "z1", "p2": "p1", "z1": "z2"})
-SWAPS += ({"scores1": "scores2", "scores2": "scores1"},)
 ORACLES = Path(__file__).parent / "oracles"
 
 ENTRIES = catalog()
@@ -69,69 +77,12 @@ def having(parameter: str, entries: list[Entry] = ENTRIES) -> list[Entry]:
     return [e for e in entries if parameter in e.checker.parameters]
 
 
-def inputs(
-    entry: Entry, *, dtype: torch.dtype = torch.float64, seed: int = 0, optional: bool = False, **sizes: int
-) -> dict[str, Tensor]:
-    """Tensors for what a call needs, and with `optional` for what it may take."""
-    draw = torch.Generator().manual_seed(seed)
-    names = [n for n, p in entry.checker.parameters.items() if p.is_tensor and (optional or p.required)]
-    return {name: one_input(entry, name, dtype, draw, {**SIZES, **sizes}) for name in names}
-
-
-def one_input(entry: Entry, name: str, dtype: torch.dtype, draw: torch.Generator, sizes: dict[str, int]) -> Tensor:
-    parameter = entry.checker.parameters[name]
-    shape = tuple(sizes[letter] for letter in letters(entry, name))
-    if name.endswith("mask"):
-        mask = torch.rand(shape, generator=draw) < 0.7
-        mask[..., 0] = True  # no answer is empty
-        return mask
-    if name.endswith("lengths"):
-        return torch.randint(1, 9, shape, generator=draw)
-    if parameter.integral:
-        return torch.arange(shape[0]) // 2 if len(shape) == 1 else torch.rand(shape, generator=draw).argsort(-1)
-    if name.endswith("logps"):
-        return (-0.1 - 3 * torch.rand(shape, generator=draw, dtype=torch.float64)).to(dtype)
-    return inside(parameter.interval, torch.randn(shape, generator=draw, dtype=torch.float64)).to(dtype)
-
-
-def inside(interval: Any, x: Tensor) -> Tensor:
-    """Normal numbers, moved to where an argument may hold them, if it may not; between two ends, well away from either."""
-    if interval is None or (interval.low < -5 and interval.high > 5):
-        return x
-    if interval.low == -inf or interval.high == inf:
-        return interval.low + 0.1 + x.abs() if interval.high == inf else interval.high - 0.1 - x.abs()
-    return interval.low + (interval.high - interval.low) * (0.1 + 0.8 * x.sigmoid())
-
-
-def letters(entry: Entry, name: str) -> list[str]:
-    """The axes of an argument, in its first form: `["n", "d"]`."""
-    return entry.checker.parameters[name].shapes[0].dim_str.split()
-
-
 def call(entry: Entry, given: dict[str, Tensor], **options: Any) -> Tensor:
     return entry.fn(**given, **{**OPTIONS.get(entry.name, {}), **options})
 
 
 def unreduced(entry: Entry, given: dict[str, Tensor], **options: Any) -> Tensor:
     return call(entry, given, **options, **({"reduction": "none"} if "reduction" in entry.checker.parameters else {}))
-
-
-def leaves(entry: Entry, given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The arguments that a model would be trained through: those that must be floating."""
-    return {n: x.detach().clone().requires_grad_() for n, x in given.items() if entry.checker.parameters[n].floating}
-
-
-def along(entry: Entry, given: dict[str, Tensor], letter: str, change: Any) -> dict[str, Tensor]:
-    """`change(tensor, axis)` of every argument that has the axis."""
-    return {n: change(x, letters(entry, n).index(letter)) if letter in letters(entry, n) else x for n, x in given.items()}
-
-
-def swapped(entry: Entry, given: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """The views in another order, or None for an entry that has none."""
-    if "views" in given:
-        return {**given, "views": given["views"].flip(1)}
-    names = next((s for s in SWAPS if set(s) == set(given)), None)
-    return names and {name: given[other] for name, other in names.items()}
 
 
 def with_oracle() -> set[str]:

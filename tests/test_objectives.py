@@ -59,29 +59,20 @@ def test_its_gradient_is_stopped_somewhere(entry):
 @over([e for e in ENTRIES if "permutation" in e.invariant])
 def test_the_order_of_rows_does_not_matter(entry):
     given = inputs(entry)
-    shuffled = given
-    for letter in ("n", "m"):
-        order = torch.randperm(cases.SIZES[letter], generator=torch.Generator().manual_seed(1))
-        shuffled = cases.along(entry, shuffled, letter, lambda x, axis, order=order: x.index_select(axis, order))
-    close(call(entry, shuffled), call(entry, given))
+    close(call(entry, cases.shuffled(entry, given)), call(entry, given))
 
 
 @over(LOSSES)
 def test_a_rotation_matters_unless_it_is_said_not_to(entry):
     given = inputs(entry)
-    letter = "d" if any("d" in letters(entry, n) for n in given) else "k"
-    size = cases.SIZES[letter]
-    turn = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64)).Q
-    turned = cases.along(entry, given, letter, lambda x, axis: x @ turn)
-    change = (call(entry, turned) - call(entry, given)).abs().item()
+    change = (call(entry, cases.turned(entry, given)) - call(entry, given)).abs().item()
     assert change < 1e-11 if "rotation" in entry.invariant else change > 1e-6
 
 
 @over([e for e in ENTRIES if e.kind == "metric" and "rotation" in e.invariant])
 def test_a_rotation_does_not_change_a_meter(entry):
     given = inputs(entry)
-    turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64)).Q
-    close(call(entry, cases.along(entry, given, "d", lambda x, axis: x @ turn)), call(entry, given), 1e-6)
+    close(call(entry, cases.turned(entry, given)), call(entry, given), 1e-6)
 
 
 @over([e for e in ENTRIES if cases.swapped(e, inputs(e))])
@@ -100,9 +91,7 @@ def test_a_common_scale_does_not_matter(entry):
 @over(NORMALISED)
 def test_the_length_of_a_row_does_not_matter(entry):
     given = inputs(entry)
-    lengths = torch.logspace(-30, 30, cases.SIZES["n"], dtype=torch.float64)
-    scaled = {n: (lengths.view(-1, *[1] * (x.ndim - 1)) * x) if x.is_floating_point() else x for n, x in given.items()}
-    close(call(entry, scaled), call(entry, given))
+    close(call(entry, cases.stretched(entry, given)), call(entry, given))
 
 
 @over(TRAINED)
