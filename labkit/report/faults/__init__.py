@@ -1,0 +1,32 @@
+"""What a reader must know before the numbers: faults by name, how many rows, which, what to do; and the counts themselves."""
+
+from labkit.report.faults import columns, labels, lines, modalities, pairs, precision, scale
+from labkit.report.faults.look import Look
+from labkit.report.faults.tally import counts
+from labkit.report.pieces import Finding, Given, Sample
+
+__all__ = ["DETECTORS", "counts", "find"]
+
+# In the order in which their findings are read; each looks at everything and speaks of one thing.
+DETECTORS = (
+    lines.broken,
+    lines.repeated,
+    columns.still,
+    columns.directions,
+    lines.lengths,
+    columns.loud,
+    precision.rounded,
+    precision.mixed,
+    scale.few,
+    scale.collapsed,
+    scale.two_clusters,
+    modalities.exchanged,
+    pairs.paired,
+    labels.labelled,
+)
+
+
+def find(given: Given, sample: Sample) -> list[Finding]:
+    """Everything that was found, faults (alarm) and facts (notice), in the order of the sections."""
+    look = Look(given, sample)
+    return [finding for detector in DETECTORS for finding in detector(look)]

@@ -1,0 +1,202 @@
+"""Whether label i belongs to row i."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from labkit.contrast import unit
+from labkit.report.faults import order
+from labkit.report.faults.clumps import separation
+from labkit.report.faults.look import Look, View
+from labkit.report.faults.words import counted, percent
+from labkit.report.pieces import Finding
+
+SURE = 4.0  # standard deviations of permuted labels
+CLUSTERED = 4.5  # separation above which there are clusters: see `separations`
+AXES = 32
+MERGED = 8  # classes are thrown together into so many when all shifts are looked at
+MIXES = 12  # directions of the rows, then
+SHUFFLES = 60
+
+
+def labelled(look: Look) -> Iterator[Finding]:
+    """Too few classes; labels some rows off; labels that have nothing to do with clusters that are there."""
+    classes = look.given.labels
+    if classes is None:
+        return
+    sizes = classes.values.bincount()
+    if len(classes.names) < 2:
+        yield single(len(classes))
+        return
+    alone = int((sizes == 1).sum())
+    if alone:
+        yield lone(alone, len(sizes))
+    if len(look) < 32 or alone == len(sizes) or look.sample.labels is None or look.views[0].variance < 1e-12:
+        return
+    moved = shifted(look)
+    if moved:
+        yield moved
+    else:
+        yield from unrelated(look, look.views[0], look.sample.labels)
+
+
+def single(n: int) -> Finding:
+    return Finding(
+        "single-class",
+        False,
+        "labels",
+        "classes",
+        f"All {n:,} labels are the same class: nothing can be told apart.",
+        "Check which column was read as labels; or leave labels out.",
+        {"classes": 1},
+    )
+
+
+def lone(alone: int, classes: int) -> Finding:
+    every = alone == classes
+    return Finding(
+        "one-row-classes",
+        False,
+        "labels",
+        "classes",
+        f"{'Every class has' if every else f'{alone:,} of {classes:,} classes have'} a single row: nobody to agree with.",
+        "Row numbers or file names read as labels? Classes need several rows."
+        if every
+        else "Leave these classes out, or merge them.",
+        {"alone": alone, "classes": classes},
+    )
+
+
+def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
+    agreement, score = agreeing(view, labels, look.generator())
+    if score > SURE or decodable(view, labels, look.generator()) > SURE:
+        return
+    classes = int((labels.bincount() > 0).sum())
+    k = min(classes, 64, len(view.distinct) // 8)
+    clear = separation(view.coordinates(AXES)[view.distinct], max(k, 2), look.generator())
+    in_order = bool((look.given.labels.values.diff() >= 0).all()) if look.given.labels is not None else False
+    chance = float((labels.bincount().double() / len(labels)).square().sum())
+    sorted_too = " The labels are sorted, so perhaps they were sorted without the rows." if in_order else ""
+    if clear > CLUSTERED:
+        says = (
+            f"Labels have nothing to do with the rows: {percent(agreement)} of a row's nearest neighbours share its label, as "
+            f"with shuffled labels ({percent(chance)}), although the rows lie in clear clusters.{sorted_too}"
+        )
+    else:
+        says = (
+            f"Labels are at chance: {percent(agreement)} of a row's nearest neighbours share its label ({percent(chance)} with "
+            f"shuffled labels), and no linear map finds them either.{sorted_too}"
+        )
+    yield Finding(
+        "misaligned-labels",
+        clear > CLUSTERED,
+        "labels",
+        "classes",
+        says,
+        "Check a few rows by hand: were the labels shuffled, sorted, or are they of another split? If they are right, this "
+        "embedding does not hold them.",
+        {"agreement": agreement, "chance": chance, "separation": clear, "score": score},
+    )
+
+
+def agreeing(view: View, labels: Tensor, generator: torch.Generator) -> tuple[float, float]:
+    """(share of near rows with the same label, how many standard deviations above that of permuted labels)."""
+    mine, index = labels[view.distinct], view.near.who
+
+    def share(y: Tensor) -> float:
+        return float((y[index] == y[:, None]).double().mean())
+
+    chance = torch.tensor([share(mine[torch.randperm(len(mine), generator=generator)]) for _ in range(SHUFFLES)])
+    found = share(mine)
+    return found, (found - float(chance.mean())) / max(float(chance.std()), 1e-9)
+
+
+def decodable(view: View, labels: Tensor, generator: torch.Generator) -> float:
+    """How many standard deviations above chance a linear map, fitted on half of the rows, finds the other half's labels."""
+    rows = view.distinct[torch.randperm(len(view.distinct), generator=generator)]
+    axes = view.spectrum[0] > 1e-8 * view.spectrum[0][0]
+    x = view.coordinates(len(axes))[rows][:, axes] / view.spectrum[0][axes].sqrt()
+    x, y = x[:, : max(len(rows) // 4, 2)], torch.nn.functional.one_hot(labels[rows]).double()
+    half = len(rows) // 2
+    gram = x[:half].T @ x[:half] + 0.1 * half * torch.eye(x.shape[1], dtype=x.dtype)
+    scores = x[half:] @ torch.linalg.solve(gram, x[:half].T @ (y[:half] - y[:half].mean(0)))
+    truth = y[half:] - y[half:].mean(0)
+    spread = (scores.square().sum() * truth.square().sum() / max(len(truth) * truth.shape[1], 1)).sqrt()
+    return float((scores * truth).sum() / spread.clamp(min=1e-300))
+
+
+def shifted(look: Look) -> Finding | None:
+    """Labels that fit some rows further on, for all rows or from one row on; or backwards."""
+    classes, view = look.given.labels, look.views[0]
+    assert classes is not None
+    index = look.given.scans["z1"].good[: order.WINDOW]
+    x, y = coordinates(view, index), classes.values[index]
+    n, count = len(x), len(classes.names)
+
+    def found(other: Tensor, also: list[int]) -> order.Shift | None:
+        shifts = list(dict.fromkeys([*also, *order.candidates(agreement_by_shift(x, other, look.generator()))]))
+        return order.best_shift(n, shifts, lambda by: gained(x, y, other.roll(-by), count))
+
+    straight, backwards = found(y, []), found(y.flip(0), [0])
+    if backwards and (not straight or backwards.gain > straight.gain) and backwards.stop - backwards.start > 0.9 * n:
+        return moved_labels(backwards, n, reverse=True)
+    return moved_labels(straight, n) if straight else None
+
+
+def coordinates(view: View, index: Tensor, block: int = 4096) -> Tensor:
+    """These rows along the leading axes, each of spread one."""
+    values, axes = view.spectrum
+    live = values[:AXES] > 1e-8 * values[0]
+    basis = axes[:, :AXES][:, live] / values[:AXES][live].sqrt()
+    return torch.cat([(unit(view.source.take(some)) - view.mean) @ basis for some in index.split(block)])
+
+
+def agreement_by_shift(x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Between-class scatter of the rows under labels moved by 0, 1, 2 ... rows (circular); many classes are merged."""
+    count = int(labels.max()) + 1
+    groups = torch.arange(count) if count <= MERGED else torch.randint(MERGED, (count,), generator=generator)
+    member = torch.nn.functional.one_hot(groups[labels]).float()
+    member = (member - member.mean(0)) / member.sum(0).clamp(min=1).sqrt()
+    mixes = torch.randn(x.shape[1], min(MIXES, x.shape[1]), generator=generator, dtype=x.dtype)
+    rows = torch.fft.rfft((x @ mixes).float(), dim=0).conj()
+    moved = torch.fft.rfft(member, dim=0)
+    curve = torch.zeros(len(x))
+    for column in moved.unbind(1):
+        curve += torch.fft.irfft(rows * column[:, None], len(x), dim=0).square().sum(1)
+    return curve.double()
+
+
+def gained(x: Tensor, labels: Tensor, moved: Tensor, count: int) -> Tensor:
+    """How much better each row fits its moved label's class than its own label's; classes are where either puts them."""
+
+    def centres(y: Tensor) -> Tensor:
+        sums = x.new_zeros(count, x.shape[1]).index_add_(0, y, x)
+        return sums / y.bincount(minlength=count).clamp(min=1)[:, None]
+
+    centre = centres(labels) + centres(moved)
+    return (x * (centre[moved] - centre[labels])).sum(1)
+
+
+def moved_labels(shift: order.Shift, n: int, reverse: bool = False) -> Finding:
+    rows = shift.stop - shift.start
+    whole = rows > 0.9 * n
+    if reverse:
+        says = "Labels run backwards: row i fits label n - 1 - i, not label i."
+    elif whole:
+        says = f"Labels are {counted(abs(shift.by), 'row')} off: row i fits label i {shift.by:+,}, not label i."
+    else:
+        until = "" if shift.stop > 0.98 * n else f" up to row {shift.stop - 1:,}"
+        says = f"Labels come off at row {shift.start:,}: from there on{until} row i fits label i {shift.by:+,}, not label i."
+    return Finding(
+        "misaligned-labels",
+        True,
+        "labels",
+        "classes",
+        says,
+        "Flip the labels, or write both in one pass over the data."
+        if reverse
+        else "Look for a row that was dropped or doubled in one of the two files, or a header that was read as a row; until "
+        "then no number with labels holds.",
+        {"by": shift.by, "from": shift.start, "rows": rows},
+    )

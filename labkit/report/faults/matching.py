@@ -1,0 +1,95 @@
+"""Whether the pairs as given are better than chance, and whether another matching of the same rows is better still."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from labkit.report.faults.look import View
+
+ROWS = 2048  # of which ranks are taken
+GRAMS = 512  # of which kernels are compared when the two widths say nothing about each other
+STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the second over the tenth
+SHUFFLES = 60
+
+
+def rank_score(a: Tensor, b: Tensor) -> float:
+    """How many standard deviations the partners' ranks among all candidates lie above those of shuffled pairs.
+
+    Ranks, so that a few rows that kept their partner do not speak for the rest. Under a random matching the sum of
+    P[i, pi(i)] has variance ||P||^2 / (n - 1) with P centred by rows and columns.
+    """
+    a, b = a[:ROWS], b[:ROWS]
+    n = len(a)
+    ranks = (a @ b.T).argsort(1).argsort(1).double() / max(n - 1, 1)
+    ranks = ranks - ranks.mean(0) - ranks.mean(1, keepdim=True) + ranks.mean()
+    spread = ranks.square().sum().sqrt() / (n - 1) ** 0.5
+    return float(ranks.diagonal().sum() / spread.clamp(min=1e-300))
+
+
+def kernel_score(a: Tensor, b: Tensor, generator: torch.Generator) -> float:
+    """The same of whole neighbourhoods: rows of one width against rows of another, however they are turned."""
+    pick = torch.randperm(len(a), generator=generator)[:GRAMS]
+    grams = [centred_gram(z[pick]) for z in (a, b)]
+    given = float((grams[0] * grams[1]).sum())
+    orders = [torch.randperm(len(pick), generator=generator) for _ in range(SHUFFLES)]
+    chance = torch.tensor([float((grams[0] * grams[1][order][:, order]).sum()) for order in orders], dtype=torch.float64)
+    return (given - float(chance.mean())) / max(float(chance.std()), 1e-300)
+
+
+def centred_gram(z: Tensor) -> Tensor:
+    gram = (z @ z.T).fill_diagonal_(0.0)
+    return gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
+
+
+class Elsewhere(NamedTuple):
+    """Rows of z1 whose best match in z2 stands out and is not their partner; `here`, those whose partner it is.
+
+    rows, matches: row numbers within the sample. exact: the share of these matches that are the same point.
+    """
+
+    rows: Tensor
+    matches: Tensor
+    here: int
+    exact: float
+
+
+def elsewhere(a: Tensor, b: Tensor, stands_out: float = STANDS_OUT) -> Elsewhere:
+    """Look for each row's match among all rows of the other view, by cosine about the means."""
+    best = best_matches(a.float(), b.float(), min(10, len(b)))
+    gaps = (2 - 2 * best.values.double()).clamp(min=1e-12).sqrt()  # distances: they stay apart where cosines are all near 1
+    lead = (gaps[:, 1] - gaps[:, 0]) / (gaps[:, -1] - gaps[:, 1]).clamp(min=1e-6)
+    own = torch.arange(len(a))
+    clear = lead > stands_out
+    partner = best.indices[:, 0] == own
+    mutual = best_matches(b.float(), a.float(), 1).indices[:, 0][best.indices[:, 0]] == own
+    rows = (clear & ~partner & mutual).nonzero().squeeze(1)
+    same = gaps[rows, 0] < 1e-3
+    return Elsewhere(
+        rows, best.indices[rows, 0], int((partner & mutual).sum()), float(same.double().mean()) if len(rows) else 0.0
+    )
+
+
+class Best(NamedTuple):
+    values: Tensor
+    indices: Tensor
+
+
+def best_matches(a: Tensor, b: Tensor, k: int, block: int = 1024) -> Best:
+    parts = [(a[start : start + block] @ b.T).topk(k) for start in range(0, len(a), block)]
+    return Best(torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts]))
+
+
+def alike(one: View, other: View, generator: torch.Generator) -> float:
+    """How much closer rows of one view come to rows of the other than to Gaussian rows of the same covariance.
+
+    In units of what is left up to a perfect match; above 0 where both views lie in the same clusters, about 0 where the
+    second view has no structure of its own.
+    """
+    a, b = one.directions[:1024], other.directions[:1024]
+    found = float((a @ b.T).amax(1).mean())
+    mixing = torch.randn(len(b), len(other.directions), generator=generator, dtype=torch.float64)
+    gaussian = mixing @ other.centred / len(other.directions) ** 0.5 / other.scale
+    gaussian = torch.nn.functional.normalize(gaussian, dim=1)
+    chance = float((a @ gaussian.T).amax(1).mean())
+    return (found - chance) / max(1 - chance, 1e-9)
