@@ -3,12 +3,12 @@
 from typing import Any
 
 from labkit.report.rows.classes import Classes, read_classes, read_pairs
-from labkit.report.rows.draw import draw, usable
-from labkit.report.rows.files import opened
-from labkit.report.rows.scan import Scan, scan
+from labkit.report.rows.drawn import draw, usable
+from labkit.report.rows.files import opened, read_bundle
+from labkit.report.rows.scanning import Scan, scan
 from labkit.report.rows.table import Rows, checked
 
-__all__ = ["Classes", "Rows", "Scan", "draw", "read", "read_classes", "read_pairs", "scan", "usable"]
+__all__ = ["Classes", "Rows", "Scan", "draw", "read", "read_bundle", "read_classes", "read_pairs", "scan", "usable"]
 
 
 def read(value: Any, name: str) -> Rows:
@@ -25,5 +25,5 @@ def read(value: Any, name: str) -> Rows:
     """
     if isinstance(value, Rows):
         return value
-    store, source = opened(value, name, "rows")
-    return Rows(name, source, checked(store, name))
+    entry = opened(value, name, "rows")
+    return Rows(name, entry.source, checked(entry.store, name), entry.notes)

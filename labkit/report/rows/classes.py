@@ -37,8 +37,8 @@ def read_classes(value: Any, name: str, n: int) -> Classes:
     """
     if isinstance(value, Classes):
         return value
-    store, source = opened(value, name, "classes")
-    words = _one_each(store, name, n)
+    entry = opened(value, name, "classes")
+    words = _one_each(entry.store, name, n)
     if words.dtype.kind == "f":
         words = _whole(words, name)
     if words.dtype.kind not in "iubUS":
@@ -48,7 +48,7 @@ def read_classes(value: Any, name: str, n: int) -> Classes:
     numbers = inverse.reshape(-1).astype(np.int64)
     digest = hashlib.sha256("\x1f".join(names).encode())
     digest.update(numbers.tobytes())
-    return Classes(name, source, torch.from_numpy(numbers), names, digest.hexdigest())
+    return Classes(name, entry.source, torch.from_numpy(numbers), names, digest.hexdigest())
 
 
 def read_pairs(value: Any, n1: int, n2: int) -> Tensor:
@@ -57,7 +57,7 @@ def read_pairs(value: Any, n1: int, n2: int) -> Tensor:
     Raises:
         ValueError: another shape, numbers that are not whole or that no row has.
     """
-    store, _ = opened(value, "pairs", "pairs")
+    store = opened(value, "pairs", "pairs").store
     if len(store.shape) not in (1, 2) or (len(store.shape) == 2 and store.shape[1] != 2):
         raise ValueError(f"pairs must be (m, 2), a row of z1 and its partner, or (n,), each row's partner; got {store.shape}")
     numbers = whole(store)
@@ -104,7 +104,8 @@ def _whole(values: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name} has {len(missing)} missing values, the first at row {missing[0]}: drop these rows")
     odd = np.flatnonzero(values != np.round(values))
     if len(odd):
-        raise ValueError(f"{name} must be whole numbers or words, got {values.flat[odd[0]]:g} at row {odd[0]}")
+        kinds = "whole row numbers" if name == "pairs" else "whole numbers or words"
+        raise ValueError(f"{name} must be {kinds}, got {values.flat[odd[0]]:g} at row {odd[0]}")
     return values.astype(np.int64)
 
 

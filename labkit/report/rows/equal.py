@@ -5,24 +5,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int32}  # by bytes of a number
+WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int32}  # by bytes of a number
 
 
 def fingerprints(rows: Tensor) -> Tensor:
-    r"""(k, 2) whole numbers, the same for equal rows.
+    r"""(k, 2) whole numbers, the same for equal rows of floats.
 
     .. math:: f_c(x) = \sum_j a_{jc} w_j \bmod 2^{64}, \quad c = 1, 2
 
     with w the row's bits in words of at most 32 bits and a odd numbers of 64 random bits: two given rows that differ get the
     same pair with probability at most 2^-66 (Carter & Wegman 1979), any two of a million with less than 1e-8.
     """
-    bits = _plain(rows).view(WORDS[rows.element_size()]).long()
+    bits = (rows + 0.0).view(WORDS[rows.element_size()]).long()  # 0.0 for -0.0: they are equal, and their bits are not
     return torch.stack([(bits * a).sum(1) for a in _factors(bits.shape[1])], 1)
-
-
-def _plain(rows: Tensor) -> Tensor:
-    """0.0 for -0.0: they are equal, and their bits are not."""
-    return rows + 0.0 if rows.dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16) else rows
 
 
 _FACTORS: dict[int, Tensor] = {}

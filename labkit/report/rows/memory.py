@@ -33,8 +33,8 @@ def held(value: Any, name: str) -> tuple[Held, str]:
         except (TypeError, ValueError, RuntimeError, BufferError):
             continue
     raise TypeError(
-        f"{name} must be rows of numbers: a tensor, an array, a frame, a list of rows, or the path of a .npy, .npz, .pt, "
-        f".safetensors, .parquet or .csv file; got {type(value).__name__}"
+        f"{name} must be a tensor, an array, a frame, a list, or the path of a .npy, .npz, .pt, .safetensors, .parquet or "
+        f".csv file; got {type(value).__name__}"
     )
 
 
@@ -87,7 +87,10 @@ def _listed(value: Any, name: str) -> Tensor | np.ndarray:
     try:
         if value and all(isinstance(row, Tensor) for row in value):
             return torch.stack([row.detach().cpu() for row in value])
+        if any(isinstance(item, str) for item in value):  # numpy would make words of the numbers among them
+            return np.asarray(value, None if all(isinstance(item, str) for item in value) else object)
         return np.asarray(value)
-    except (ValueError, RuntimeError, TypeError) as error:
-        shapes = sorted({str(tuple(np.shape(row))) for row in list(value)[:1000]})
-        raise ValueError(f"{name} is a list of rows that are not alike: shapes {', '.join(shapes[:4])}") from error
+    except (ValueError, RuntimeError, TypeError):
+        lengths = sorted({len(row) if hasattr(row, "__len__") else 1 for row in value})
+        says = f"{name} is a list of rows that are not alike, of {', '.join(map(str, lengths[:4]))} numbers"
+        raise ValueError(f"{says}: every row needs as many") from None

@@ -3,7 +3,11 @@
 import contextlib
 import ctypes
 import mmap
-from collections.abc import Callable
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,10 +39,11 @@ class Held:
     """A tensor or an array that somebody holds; of a mapped file, the pages that were read are given back.
 
     release: whether pages may be dropped: they come back from the file, unless someone wrote into a private copy.
+    keep: what must live as long as the array.
     """
 
-    def __init__(self, array: Tensor | np.ndarray, *, release: bool = False):
-        self.array = array
+    def __init__(self, array: Tensor | np.ndarray, *, release: bool = False, keep: Any = None):
+        self.array, self.keep = array, keep
         self.shape = tuple(array.shape)
         self.dtype = named(array.dtype)
         self.release = release
@@ -96,6 +101,39 @@ class Flat:
         return rows.view(self.torch_kind) if self.torch_kind else rows
 
 
+class Later:
+    """An array of which only shape and type are known until it is unpacked."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, unpack: Callable[[], Store]):
+        self.shape, self.dtype, self.unpack = shape, dtype, unpack
+
+    @cached_property
+    def store(self) -> Store:
+        return self.unpack()
+
+    def read(self, start: int, stop: int) -> Tensor:
+        return self.store.read(start, stop)
+
+    def pick(self, index: Tensor) -> Tensor:
+        return self.store.pick(index)
+
+
+def spooled(chunks: Iterable[Any], shape: Callable[[], tuple[int, ...]] | tuple[int, ...], kind: np.dtype | str) -> Flat:
+    """Chunks of bytes (or contiguous arrays) in a temporary file, which goes when nobody reads it any more."""
+    descriptor, name = tempfile.mkstemp(prefix="labkit-", suffix=".rows")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+        flat = Flat(path, 0, shape() if callable(shape) else shape, kind)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    weakref.finalize(flat, path.unlink, missing_ok=True)
+    return flat
+
+
 def named(dtype: Any) -> str:
     """ "float32" for torch's and for numpy's type."""
     return str(dtype).removeprefix("torch.") if isinstance(dtype, torch.dtype) else np.dtype(dtype).name
@@ -130,6 +168,3 @@ def mapped(array: Any) -> bool:
             return array.mode != "c"  # a private copy holds what was written into it
         array = getattr(array, "base", None)
     return False
-
-
-Opener = Callable[[Path, str], dict[str, Store]]

@@ -63,7 +63,7 @@ def scan(rows: Rows, *, progress: bool = True) -> Scan:
         for start, block in rows.raw():
             hashing = second.submit(digest.update, block.view(torch.uint8).numpy().data)
             for at in range(0, len(block), piece):
-                part, here = block[at : at + piece], slice(start + at, start + min(at + piece, len(block)))
+                part, here = _plain(block[at : at + piece]), slice(start + at, start + min(at + piece, len(block)))
                 norms[here] = columns.add(part)
                 prints[here] = fingerprints(part)
                 halves = {name: kind for name, kind in halves.items() if fits(part, kind)}
@@ -89,12 +89,14 @@ def scan(rows: Rows, *, progress: bool = True) -> Scan:
 
 def fits(part: Tensor, kind: torch.dtype) -> bool:
     """Whether this half precision holds every finite number of `part` exactly."""
-    there_and_back = part.to(kind).to(part.dtype)
-    return bool(((part == there_and_back) | ~part.isfinite()).all()) if part.is_floating_point() else _holds(part, kind)
+    return bool(((part.to(kind).to(part.dtype) == part) | ~part.isfinite()).all())
 
 
-def _holds(part: Tensor, kind: torch.dtype) -> bool:
-    return bool((part.double().to(kind).double() == part.double()).all())
+def _plain(part: Tensor) -> Tensor:
+    """Types that have an arithmetic stay as they are; the others, in which there is none, become the next that holds them."""
+    if part.dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        return part
+    return part.float() if part.element_size() < 4 else part.double()
 
 
 class Columns:

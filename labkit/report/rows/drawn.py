@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from labkit.report.pieces import Given, Sample
-from labkit.report.rows.scan import scan
+from labkit.report.rows.scanning import scan
 
 
 def usable(given: Given) -> tuple[Tensor, Tensor]:
