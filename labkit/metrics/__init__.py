@@ -1,7 +1,16 @@
 """Meters: what is measured and not trained. Pure functions of tensors, computed in float64."""
 
 from labkit.metrics.accuracy import implicit_accuracy, ranking_accuracy, ranking_difficulty, reward_accuracy
-from labkit.metrics.geometry import alignment, mean_norm, modality_gap, tolerance, uniform_bound, uniform_limit, uniformity
+from labkit.metrics.geometry import (
+    alignment,
+    mean_cosine,
+    mean_norm,
+    modality_gap,
+    tolerance,
+    uniform_bound,
+    uniform_limit,
+    uniformity,
+)
 from labkit.metrics.hardness import hardness, push_share
 from labkit.metrics.interval import Estimate, interval
 from labkit.metrics.likeness import linear_cka, neighbour_overlap
@@ -9,7 +18,15 @@ from labkit.metrics.mass import gradient_imbalance, three_parts, top_k_entropy, 
 from labkit.metrics.movement import ches, displacement, entanglement, first_order, predicting, receivers, sign_entanglement
 from labkit.metrics.pairs import edit_distance, length_gap, token_attribution
 from labkit.metrics.probes import clustering_accuracy, clustering_nmi, few_label_probe, few_labels, knn_accuracy, linear_probe
-from labkit.metrics.spectrum import effective_rank, rank_me, singular_spectrum
+from labkit.metrics.spectrum import (
+    dead_directions,
+    effective_rank,
+    participation_ratio,
+    rank_me,
+    singular_spectrum,
+    spectrum_decay,
+    top_share,
+)
 
 __all__ = [
     "Estimate",
@@ -17,6 +34,7 @@ __all__ = [
     "ches",
     "clustering_accuracy",
     "clustering_nmi",
+    "dead_directions",
     "displacement",
     "edit_distance",
     "effective_rank",
@@ -32,9 +50,11 @@ __all__ = [
     "length_gap",
     "linear_cka",
     "linear_probe",
+    "mean_cosine",
     "mean_norm",
     "modality_gap",
     "neighbour_overlap",
+    "participation_ratio",
     "predicting",
     "push_share",
     "rank_me",
@@ -44,11 +64,13 @@ __all__ = [
     "reward_accuracy",
     "sign_entanglement",
     "singular_spectrum",
+    "spectrum_decay",
     "three_parts",
     "token_attribution",
     "tolerance",
     "top_k_entropy",
     "top_k_mass",
+    "top_share",
     "uniform_bound",
     "uniform_limit",
     "uniformity",

@@ -175,6 +175,29 @@ def modality_gap(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tens
     return torch.linalg.vector_norm(unit(a.double()).mean(0) - unit(b.double()).mean(0)).to(a.dtype)
 
 
+@meter("1909.00512", oracle="float64 loop")
+def mean_cosine(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    r"""How alike two different rows are, on average: 1 when all point one way, near 0 when they point everywhere.
+
+    .. math:: \frac{1}{n(n-1)} \sum_{i \ne j} z_i^\top z_j = \frac{n \lVert \bar z \rVert^2 - 1}{n - 1}
+
+    Unlike `mean_norm` its mean over isotropic rows is 0 at every n. It is at least `-1 / (n - 1)`.
+
+    Args:
+        z: embeddings, at least two rows; L2-normalised inside.
+
+    Raises:
+        ValueError, TypeError: fewer than two rows, a row of zeros, NaN, integers.
+
+    Source: Ethayarajh 2019 (arXiv 1909.00512): how anisotropic representations are, there from pairs of words drawn at random.
+
+    >>> mean_cosine(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+    tensor(-0.3333)
+    """
+    points = unit(z.double())
+    return ((len(z) * points.mean(0).square().sum() - 1) / (len(z) - 1)).clamp(max=1).to(z.dtype)
+
+
 def mean_norm(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     r"""The length of the mean of the unit rows: 1 when all point one way, about `1 / sqrt(n)` when they point everywhere.
 

@@ -66,6 +66,31 @@ def effective_rank(singular_values, epsilon=0.0):
     return math.exp(-math.fsum(p * math.log(p) for p in parts if p > 0))
 
 
+def participation_ratio(eigenvalues):
+    return math.fsum(eigenvalues) ** 2 / math.fsum(x * x for x in eigenvalues)
+
+
+def top_share(eigenvalues):
+    return max(eigenvalues) / math.fsum(eigenvalues)
+
+
+def dead_directions(singular_values, below=0.01):
+    return sum(s <= below * max(singular_values) for s in singular_values)
+
+
+def spectrum_decay(eigenvalues, first=11, last=100):
+    found = [(math.log(k), math.log(eigenvalues[k - 1])) for k in range(first, last + 1)]
+    middle = [math.fsum(column) / len(found) for column in zip(*found, strict=True)]
+    up = math.fsum((x - middle[0]) * (y - middle[1]) for x, y in found)
+    return -up / math.fsum((x - middle[0]) ** 2 for x, _ in found)
+
+
+def mean_cosine(z):
+    z = [unit(row) for row in z]
+    cosines = [dot(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j]
+    return math.fsum(cosines) / len(cosines)
+
+
 def knn_accuracy(train_z, train_y, test_z, test_y, k=20, temperature=0.07):
     train_z, right = [unit(row) for row in train_z], 0
     for row, label in zip(test_z, test_y, strict=True):
