@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,8 @@ def fingerprints(rows: Tensor) -> Tensor:
     same pair with probability at most 2^-66 (Carter & Wegman 1979), any two of a million with less than 1e-8.
     """
     bits = (rows + 0.0).view(WORDS[rows.element_size()]).long()  # 0.0 for -0.0: they are equal, and their bits are not
-    return torch.stack([(bits * a).sum(1) for a in _factors(bits.shape[1])], 1)
+    factors = _factors(bits.shape[1]).numpy()
+    return torch.from_numpy(np.stack([np.einsum("ij,j->i", bits.numpy(), a) for a in factors], 1))  # wraps, and quickly
 
 
 _FACTORS: dict[int, Tensor] = {}
@@ -42,10 +44,13 @@ class Equal(NamedTuple):
         rows = (norms > 0).nonzero().squeeze(1)
         if not len(rows):
             return cls(rows, (0, -1))
-        _, group, counts = torch.unique(prints[rows], dim=0, return_inverse=True, return_counts=True)
-        first = torch.full_like(counts, len(rows)).scatter_reduce(0, group, torch.arange(len(rows)), "amin")
-        later = rows[first[group] != torch.arange(len(rows))]
-        if not len(later):
-            return cls(later, (0, -1))
-        largest = int((counts * (len(rows) + 1) - first).argmax())  # of sets of one size, the one that begins first
-        return cls(later, (int(counts[largest]), int(rows[first[largest]])))
+        found = prints[rows].numpy()
+        order = np.lexsort((found[:, 1], found[:, 0]))  # stable: among equal rows, the first comes first
+        begins = np.append(True, (np.diff(found[order], axis=0) != 0).any(1))
+        if begins.all():
+            return cls(rows[:0], (0, -1))
+        starts = np.flatnonzero(begins)
+        sizes, firsts = np.diff(starts, append=len(order)), order[starts]
+        largest = np.lexsort((firsts, -sizes))[0]  # of sets of one size, the one that begins first
+        later = rows[torch.from_numpy(np.sort(order[~begins]))]
+        return cls(later, (int(sizes[largest]), int(rows[firsts[largest]])))

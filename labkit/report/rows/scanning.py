@@ -1,6 +1,8 @@
 """One pass over all rows: what is broken, what is equal, how long rows are, how columns vary, and the input's hash."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -59,7 +61,8 @@ def scan(rows: Rows, *, progress: bool = True) -> Scan:
     norms = torch.empty(rows.n, dtype=torch.float64)
     prints = torch.empty(rows.n, 2, dtype=torch.int64)
     piece = max(1, PIECE // (4 * rows.d))
-    with bar(total=rows.n, desc=f"reading {rows.name}", disable=not progress) as told, ThreadPoolExecutor(1) as second:
+    told = bar(total=rows.n, desc=f"reading {rows.name}", disable=not progress)
+    with told, one_thread(), ThreadPoolExecutor(1) as second:
         for start, block in rows.raw():
             hashing = second.submit(digest.update, block.view(torch.uint8).numpy().data)
             for at in range(0, len(block), piece):
@@ -85,6 +88,17 @@ def scan(rows: Rows, *, progress: bool = True) -> Scan:
         largest_group=equal.largest,
         halves=tuple(halves),
     )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Pieces that fit a cache are too small to share: on a busy machine, threads that wait for each other cost 20 times."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fits(part: Tensor, kind: torch.dtype) -> bool:
@@ -116,14 +130,14 @@ class Columns:
         good = norms.isfinite()
         if not good.all():
             norms[~good] = torch.nan
-            x = x[good]
+            part, x = part[good], x[good]
         if len(x):
+            self.low = torch.minimum(self.low, part.amin(0).double())
+            self.high = torch.maximum(self.high, part.amax(0).double())
             self._merge(x)
         return norms
 
     def _merge(self, x: Tensor) -> None:
-        low, high = torch.aminmax(x, dim=0)
-        self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
         mean = x.mean(0)
         step, total = mean - self.mean, self.count + len(x)
         self.squares += (x - mean).square_().sum(0) + step.square() * (self.count * len(x) / total)
