@@ -157,7 +157,8 @@ def test_what_the_means_say_is_told_in_words():
         assert words in said
     assert "sums over an answer's tokens" in said and "beta times nats" in said
     assert "DisplacementCallback(probe_pairs, every=50)" in said and "trainer.add_callback(" in said
-    assert "means over tokens in TRL before 1.0" in str(diagnose(log(), loss_type="ipo"))
+    assert "sums over an answer" in str(diagnose(log(), loss_type="ipo"))  # this version counts tokens
+    assert "means over an answer's tokens before TRL 0.29" in str(diagnose(log("trl 0.7"), loss_type="ipo"))
     assert "diagnose(..., loss_type=...)" in str(diagnose(log()))
 
 

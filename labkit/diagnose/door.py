@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from labkit.diagnose.means import role
 from labkit.diagnose.pairs import which
+from labkit.diagnose.tracks import role
 from labkit.training import Run
 from labkit.training.trackers import EVENTS
 

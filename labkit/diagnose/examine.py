@@ -1,6 +1,6 @@
 """`diagnose`: whatever one has of a run, to a verdict."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ def diagnose(
     run_or_logs: Any,
     *,
     beta: float | None = None,
-    loss_type: str | None = None,
+    loss_type: str | Sequence[str] | None = None,
     opposites: Iterable[int | str] = (),
     paraphrases: Iterable[int | str] = (),
     population: int | None = None,
@@ -31,8 +31,8 @@ def diagnose(
         run_or_logs: a Run; anything that `Run.from_logs` reads, such as TRL's `trainer_state.json`; a table with one row for
             each pair (`chosen_logps, ref_chosen_logps, rejected_logps, ref_rejected_logps`); the folder of a
             `DisplacementCallback`.
-        beta: of the run, where rewards were logged: the change is then told in nats.
-        loss_type: TRL's name of the loss.
+        beta: of the run, where rewards were logged: the change is then told in nats. Evaluations of the same pairs tell it too.
+        loss_type: TRL's name of the loss, or its list of names.
         opposites, paraphrases: tokens or words that say the contrary of the chosen answers, or nearly the same; a list of
             common words is asked where these do not answer.
         population: of how many training pairs a table is a sample; intervals shrink to nothing when it holds them all.
@@ -54,10 +54,11 @@ def diagnose(
         from labkit.diagnose.probes import of_probes
 
         return of_probes(Path(run_or_logs), opposites=opposites, paraphrases=paraphrases, population=population, k=k)
-    run = run_or_logs if isinstance(run_or_logs, Run) else Run.from_logs(run_or_logs, beta=beta, loss_type=loss_type)
+    named = loss_type if loss_type is None or isinstance(loss_type, str) else "+".join(loss_type)
+    run = run_or_logs if isinstance(run_or_logs, Run) else Run.from_logs(run_or_logs, beta=beta, loss_type=named)
     if found := per_pair(run.history):
         return of_pairs(run.history, found, population)
-    return of_means(run.history, beta or run.beta, loss_type or run.loss_type)
+    return of_means(run.history, beta or run.beta, named or run.loss_type)
 
 
 def probed(folder: Path) -> bool:

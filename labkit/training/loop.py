@@ -1,6 +1,7 @@
 """The trainer. It knows no loss: an entry is handed the batch's tensors by the names of its parameters."""
 
 import contextlib
+import copy
 import json
 import time
 from pathlib import Path
@@ -8,59 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
 from labkit import models
-from labkit.data import augment
 from labkit.models import heads
-from labkit.paths import home
 from labkit.progress import bar
-from labkit.registry import ENTRIES, catalog
+from labkit.registry import Entry
 from labkit.training.account import Account, Line
 from labkit.training.answers import ROWS, answers, beside, picture, reference, referred, standing
 from labkit.training.config import Config
-from labkit.training.run import VIEWED, Run, chance, embed, load_data, probe, probe_inputs, write
+from labkit.training.given import Given, OwnLoss
+from labkit.training.run import VIEWED, chance, embed, probe, probe_inputs, write
+from labkit.training.sources import Stream
+from labkit.training.views import drawn, tensors
 
 CHECKPOINT_SECONDS = 2.0  # between two checkpoints, or
 CHECKPOINT_SHARE = 20  # so many times what writing one takes, if that is longer: a language model's takes a second
 UNTOUCHED = {**Line().row, "chosen_change": 0.0, "rejected_change": 0.0, "entanglement": float("nan")}  # no step was taken
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
-
-
-def fit(config: Config, *, progress: bool = True) -> Run:
-    """Train what the Config says, or return the run at once if it was trained before.
-
-    On the CPU the same Config gives the same numbers, bit for bit, for the same torch version and number of threads: also when
-    the process was killed half-way and `fit` is called again, and when two processes ask for the same run at once.
-
-    Args:
-        config: what to train; see `Config`.
-        progress: a bar with the loss, its chance line and the time left, after two seconds.
-
-    Returns:
-        The Run, kept under `LABKIT_HOME` (default: the platform's cache folder).
-
-    Raises:
-        ValueError: an unknown loss, optimizer, data set or model; the message lists what there is.
-        FloatingPointError: the loss became NaN or infinite; the message says at which step and what to try.
-    """
-    if not ENTRIES.get(config.loss.name):
-        catalog()  # importing the rooms registers their objectives
-    known(config.loss.name, "loss", [e.name for e in ENTRIES.values() if e.kind in ("loss", "preference")])
-    known(config.optimizer.name, "optimizer", list(OPTIMIZERS))
-    dataset = load_data(config)
-    folder = home() / "runs" / config.key(dataset.sha256)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        if not (folder / "history.json").exists():
-            Trainer(config, dataset, folder).train(progress)
-    return Run.open(config, folder)
-
-
-def known(name: str, what: str, names: list[str]) -> None:
-    if name not in names:
-        raise ValueError(f"unknown {what} {name!r}; there are {', '.join(sorted(names))}")
 
 
 def pick_device(name: str) -> torch.device:
@@ -76,6 +42,8 @@ def beginning(config: Config, dataset: Any) -> tuple[nn.Module, Tensor]:
         model = models.build(config.model, dataset)
         stream = torch.get_rng_state()
     if config.start is not None:
+        from labkit.training.fitting import fit
+
         model.load_state_dict(fit(config.start).model().state_dict())
     return model, stream
 
@@ -83,11 +51,13 @@ def beginning(config: Config, dataset: Any) -> tuple[nn.Module, Tensor]:
 class Trainer:
     """One run being trained: model, optimiser, random streams and history, all of which a checkpoint holds."""
 
-    def __init__(self, config: Config, dataset: Any, folder: Path):
-        self.config, self.folder, self.step = config, folder, 0
-        self.entry, self.device = ENTRIES[config.loss.name], pick_device(config.device)
-        self.data = dataset.to(self.device)
-        self.model, self.dropout = beginning(config, dataset)
+    def __init__(self, config: Config, given: Given, folder: Path):
+        self.config, self.given, self.folder, self.step = config, given, folder, 0
+        self.device = pick_device(config.device)
+        self.data, self.source = given.data.to(self.device), given.flow()
+        self.objective = copy.deepcopy(given.objective).to(self.device).train() if given.objective is not None else None
+        self.entry = given.entry.of(self.objective) if isinstance(given.entry, OwnLoss) else given.entry
+        self.model, self.dropout = given.begin(config) if given.encoder is not None else beginning(config, given.data)
         self.model.to(self.device).train()
         if self.device.type == "cuda":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -97,18 +67,26 @@ class Trainer:
             with self.precision():
                 self.reference = reference(self.model, repr(config.model), self.data)
         self.target = heads.Ema(self.model, **config.target.kwargs) if config.target else None
-        self.augment = augment.build(config.augment)
-        self.optimizer = OPTIMIZERS[config.optimizer.name](self.model.parameters(), **config.optimizer.kwargs)
+        self.augment = given.augment
+        self.optimizer = OPTIMIZERS[config.optimizer.name](self.trained(), **config.optimizer.kwargs)
         self.account = Account(self.model.parameters(), self.optimizer) if config.account else None
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)
         self.history: dict[str, list] = {"step": [], "loss": []}
-        self.probe = probe(dataset)
+        self.probe = probe(given.data)
+
+    def trained(self) -> list[nn.Parameter]:
+        """The model's weights, and those of a loss that has some."""
+        found = [*self.model.parameters(), *(self.objective.parameters() if self.objective is not None else ())]
+        if not any(p.requires_grad for p in found):
+            raise ValueError(f"encoder has no weights to train: {self.config.model}")
+        return found
 
     # ------------------------------------------------------------------ what is remembered
 
     def parts(self) -> dict[str, Any]:
         every = {"model": self.model, "optimizer": self.optimizer, "target": self.target, "account": self.account}
+        every |= {"objective": self.objective}
         return {name: part for name, part in every.items() if part is not None}
 
     def save(self) -> None:
@@ -127,9 +105,13 @@ class Trainer:
         self.step, self.history, self.dropout = state["step"], state["history"], state["dropout"]
         self.order.set_state(state["order"])
         self.noise.set_state(state["noise"])
+        if isinstance(self.source, Stream):
+            self.source.skip(self.step)
 
     def finish(self) -> None:
         write(self.folder / "model.pt", lambda file: torch.save(self.model.cpu().state_dict(), file))
+        if (objective := self.objective) is not None:
+            write(self.folder / "objective.pt", lambda file: torch.save(objective.cpu().state_dict(), file))
         write(self.folder / "config.txt", lambda file: file.write(self.config.text.encode()))
         write(self.folder / "history.json", lambda file: file.write(json.dumps(self.history).encode()))
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -147,40 +129,30 @@ class Trainer:
         """Two views of the first instances of the probe, the same views at every snapshot: what alignment is measured on."""
         if getattr(self.model, "by_index", False):
             return {}
+        if self.source is not None:
+            pair = self.given.pair
+            return {} if pair is None else {"views": torch.stack([embed(self.model, x) for x in pair]).numpy()}
         x, draw = self.data.x[self.probe[:VIEWED].to(self.device)], torch.Generator(self.device).manual_seed(0)
+        assert self.augment is not None
         return {"views": torch.stack([embed(self.model, self.augment(x, draw)) for _ in range(2)]).numpy()}
 
     # ------------------------------------------------------------------ one step
 
     def batch(self) -> Tensor:
-        n, size = len(self.data), self.config.batch
+        n, size = self.given.size or self.config.batch, self.config.batch
         return torch.arange(n) if size >= n else torch.randperm(n, generator=self.order)[:size]
 
     def views(self, index: Tensor) -> dict[str, Tensor]:
         """The tensors of an encoder's batch, under every name that an objective may call them."""
-        index = index.to(self.device)
-        if getattr(self.model, "by_index", False):
-            x = index.repeat(self.config.views)
-        else:
-            x = torch.cat([self.augment(self.data.x[index], self.noise) for _ in range(self.config.views)])
-        z = self.model(x)
-        tensors = {"z": z.unflatten(0, (self.config.views, -1)).transpose(0, 1), "labels": self.data.y[index]}
-        tensors["views"] = tensors["z"]
-        wanted = self.entry.tensors
-        if {"p1", "p2"} & set(wanted):
-            p = self.model.predict(z).chunk(self.config.views)  # type: ignore[operator]
-            tensors |= {"p1": p[0], "p2": p[1 % len(p)]}
-        if {"scores1", "scores2"} & set(wanted):
-            scores = self.model.scores(z).chunk(self.config.views)  # type: ignore[operator]
-            tensors |= {"scores1": scores[0], "scores2": scores[1 % len(scores)]}
-        z = (self.target(x) if self.target else z).chunk(self.config.views)
-        first, second = z[0], z[1 % len(z)]
-        return tensors | {"z1": first, "z2": second, "a": first, "b": second, "anchors": first, "positives": second}
+        by_index = getattr(self.model, "by_index", False)
+        batch = drawn(self.given, self.data, self.source, index.to(self.device), self.config.views, self.noise, by_index)
+        return tensors(self.model, self.target, self.entry, batch)
 
     def answers(self, index: Tensor) -> dict[str, Tensor]:
         """The tensors of a policy's batch: what it and the reference say of both answers, and what the data knows of them."""
         index = index.to(self.device)
         known = answers(self.model, self.data, index) | referred(self.reference, index)
+        assert isinstance(self.entry, Entry)
         return known | beside(self.model, self.data, index, self.entry.checker.parameters)
 
     def asked(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -188,7 +160,7 @@ class Trainer:
         missing = [name for name in self.entry.tensors if name not in tensors]
         if missing:
             raise ValueError(f"{self.entry.name} needs {', '.join(missing)}; these batches carry {', '.join(tensors)}")
-        return {name: x for name, x in tensors.items() if name in self.entry.checker.parameters}
+        return {name: x for name, x in tensors.items() if self.entry.takes(name)}
 
     def precision(self) -> Any:
         return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else contextlib.nullcontext()
@@ -198,8 +170,8 @@ class Trainer:
         with self.precision():
             index = self.batch()
             tensors = (self.answers if self.policy else self.views)(index)
-        loss = self.entry.fn(**self.asked(tensors), **self.config.loss.kwargs)
-        row = {"loss": loss.item()}
+        loss = self.entry.fn(**self.asked(tensors), **self.given.options)
+        row = {"loss": loss.item(), **self.learned()}
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
                 f"the loss became {row['loss']} at step {self.step}; try a smaller learning rate than {self.config.optimizer}"
@@ -218,6 +190,11 @@ class Trainer:
             self.target.update(self.model)
         return row
 
+    def learned(self) -> dict[str, float]:
+        """The single numbers that the loss learns: its temperature."""
+        named = [] if self.objective is None else list(self.objective.named_parameters())
+        return {f"loss.{name}": p.item() for name, p in named if p.numel() == 1}
+
     def booked(self, tensors: dict[str, Tensor], loss: Tensor, index: Tensor) -> dict[str, float]:
         """The same step, with its account, and what it really did to the batch's answers."""
         assert self.account is not None
@@ -233,7 +210,7 @@ class Trainer:
 
     def train(self, progress: bool) -> None:
         self.resume()
-        config, line = self.config, chance(self.config, len(self.data))
+        config, line = self.config, chance(self.config, self.given.size or self.config.batch, self.given)
         saved, pause = time.monotonic(), CHECKPOINT_SECONDS
         with (
             torch.random.fork_rng(devices=[]),

@@ -1,11 +1,12 @@
 """A Run: what was trained, how it went, and everything needed to look at it again."""
 
+import copy
 import json
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from labkit import data, models
 from labkit.data.augment import to_float
 from labkit.registry import ENTRIES, Entry
 from labkit.training.config import Config
+
+if TYPE_CHECKING:
+    from labkit.training.given import Given, OwnLoss
 
 PROBE = 2000  # a run's snapshots embed at most so many instances
 VIEWED = 256  # and two views of so many of them
@@ -48,6 +52,7 @@ class Run:
         since the start "chosen_gain", "rejected_gain", their difference "margin", "ranking_accuracy", "reward_accuracy").
     folder: where it is kept; None for a run made of somebody's numbers, which has no config either.
     beta, loss_type: what is known of how somebody else's run was trained.
+    given: the objects of a run of one's own encoder, data or loss; None where the Config names them all.
     """
 
     config: Config
@@ -55,10 +60,11 @@ class Run:
     folder: Path | None = field(default=None, repr=False)
     beta: float | None = None
     loss_type: str | None = None
+    given: "Given | None" = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def open(cls, config: Config, folder: Path) -> "Run":
-        return cls(config, json.loads((folder / "history.json").read_text()), folder)
+    def open(cls, config: Config, folder: Path, given: "Given | None" = None) -> "Run":
+        return cls(config, json.loads((folder / "history.json").read_text()), folder, given=given)
 
     @classmethod
     def from_logs(cls, records: Any, *, beta: float | None = None, loss_type: str | None = None) -> "Run":
@@ -92,12 +98,12 @@ class Run:
         return f"Run({end}; {self.config.text})"
 
     @property
-    def entry(self) -> Entry:
-        return ENTRIES[self.config.loss.name]
+    def entry(self) -> "Entry | OwnLoss":
+        return self.given.entry if self.given else ENTRIES[self.config.loss.name]
 
     @cached_property
     def data(self) -> Any:
-        return load_data(self.config)
+        return self.given.data if self.given else load_data(self.config)
 
     @cached_property
     def snapshots(self) -> dict[int, dict[str, np.ndarray]]:
@@ -112,15 +118,25 @@ class Run:
     def model(self) -> nn.Module:
         """The trained model, in evaluation mode on the CPU."""
         assert self.folder is not None, "this run was made of numbers: it has no model"
-        model = models.build(self.config.model, self.data)
+        model = self.given.model(self.config) if self.given else models.build(self.config.model, self.data)
         model.load_state_dict(torch.load(self.folder / "model.pt", weights_only=True, map_location="cpu"))
         return model.eval()
+
+    def objective(self) -> nn.Module:
+        """The trained copy of a loss that is a module (a learned temperature, prototypes), in evaluation mode on the CPU."""
+        if self.given is None or self.given.objective is None or self.folder is None:
+            raise ValueError(
+                f"the loss of this run, {self.config.loss}, is a function: it has nothing of its own that was trained"
+            )
+        objective = copy.deepcopy(self.given.objective).cpu()
+        objective.load_state_dict(torch.load(self.folder / "objective.pt", weights_only=True, map_location="cpu"))
+        return objective.eval()
 
     def start(self) -> nn.Module:
         """The model before its first step, in evaluation mode on the CPU."""
         from labkit.training.loop import beginning
 
-        return beginning(self.config, self.data)[0].eval()
+        return (self.given.begin(self.config) if self.given else beginning(self.config, self.data))[0].eval()
 
     def embed(self, x: Tensor, *, features: bool = False) -> Tensor:
         """`z` (or `h`, before the projector) of raw inputs as the data set holds them, without augmentation, in blocks."""
@@ -147,26 +163,36 @@ class Run:
     @property
     def chance(self) -> float | None:
         """The loss of a model that tells nothing apart, for this batch size."""
-        return chance(self.config, len(self.data))
+        return chance(self.config, self.size, self.given)
+
+    @property
+    def size(self) -> int:
+        """How many instances batches are drawn from; of a stream, as many as a batch."""
+        return (self.given.size or self.config.batch) if self.given else len(self.data)
 
     @property
     def floor(self) -> float | None:
         """The smallest loss that this batch size allows, where it is known."""
         entry = self.entry
-        return entry.floor(min(self.config.batch, len(self.data)), **options(entry, self.config)) if entry.floor_at else None
+        if not isinstance(entry, Entry) or not entry.floor_at:
+            return None
+        return entry.floor(min(self.config.batch, self.size), **options(self.config, self.given))
 
 
-def options(entry: Entry, config: Config) -> dict[str, Any]:
-    return {k: v for k, v in config.loss.kwargs.items() if k not in ("reduction", "block_size")}
+def options(config: Config, given: "Given | None" = None) -> dict[str, Any]:
+    kept = given.options if given else config.loss.kwargs
+    return {k: v for k, v in kept.items() if k not in ("reduction", "block_size")}
 
 
-def chance(config: Config, n: int) -> float | None:
-    entry = ENTRIES[config.loss.name]
+def chance(config: Config, n: int, given: "Given | None" = None) -> float | None:
+    entry = given.entry if given else ENTRIES[config.loss.name]
+    if not isinstance(entry, Entry):
+        return None  # nobody knows it of somebody's own loss
     if entry.kind == "preference" and "ref_chosen_logps" not in entry.tensors:
         return None  # without a reference there is no policy that has moved nowhere
     rows = min(config.batch, n) * (config.views if "z" in entry.tensors else 1)
     try:
-        return entry.chance(rows, **options(entry, config))
+        return entry.chance(rows, **options(config, given))
     except ValueError:  # a batch that the loss would refuse: fit says so itself, at the first step
         return None
 
@@ -186,7 +212,9 @@ def probe_inputs(model: nn.Module, dataset: Any, index: Tensor) -> Tensor:
 
 @torch.no_grad()
 def embed(model: nn.Module, x: Tensor, *, features: bool = False, block: int = 1000) -> Tensor:
-    device = next(model.parameters()).device
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if features and not hasattr(model, "features"):
+        raise AttributeError(f"{type(model).__name__} has no method features(x), so its z is all there is to see")
     through = model.features if features else model
     was_training = model.training
     model.eval()
