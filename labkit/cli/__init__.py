@@ -8,6 +8,7 @@ from typing import Any
 import labkit
 from labkit.cli.commands import catalog, data, doctor, dpo_doctor, pair, results, tour, train
 from labkit.cli.grade import grade, grade_parser
+from labkit.cli.report import compare, compare_parser, report, report_parser
 from labkit.cli.servers import apps, lab
 
 EPILOG = "Each command explains itself: python -m labkit tour --help"
@@ -59,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     sub.epilog = "Options are handed on to Voila: labkit apps --no-browser --port=8866"
 
     command("doctor", doctor, "is everything here that the lessons need?")
+
+    report_parser(command("report", report, "what can be said of your embeddings, beside null rows and with intervals"))
+    compare_parser(command("compare", compare, "two models' embeddings of the same rows: what differs, and what is noise"))
 
     doctor_parser(command("dpo-doctor", dpo_doctor, "why did the chosen answers fall? from two checkpoints, or from logs"))
 

@@ -1,6 +1,8 @@
 """Bring your own: a report on anyone's embeddings, and two of them side by side."""
 
+from labkit.report.comparing import Comparison, compare
 from labkit.report.making import report
+from labkit.report.paper import CheckFailed
 from labkit.report.pieces import CARDS, SECTIONS, Card, Finding, Given, Measured, Missing, Null, Number, Sample
 from labkit.report.result import Described, Report, Sampled, Section
 
@@ -8,6 +10,8 @@ __all__ = [
     "CARDS",
     "SECTIONS",
     "Card",
+    "CheckFailed",
+    "Comparison",
     "Described",
     "Finding",
     "Given",
@@ -19,5 +23,6 @@ __all__ = [
     "Sample",
     "Sampled",
     "Section",
+    "compare",
     "report",
 ]

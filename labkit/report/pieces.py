@@ -19,7 +19,7 @@ SECTIONS = {
     "spectrum": "Directions that are used",
     "geometry": "Alignment and uniformity",
     "neighbours": "Neighbours and hubs",
-    "modalities": "Two modalities",
+    "modalities": "Two views, or two modalities",
     "classes": "Classes",
 }
 LEVEL = 0.95  # of every interval
