@@ -10,7 +10,7 @@ import numpy as np
 from labkit.explorers.clouds import UNIT, cloud, dots, named
 from labkit.explorers.core import Control, Explorer, Sentence, Shown, State, digest
 from labkit.explorers.given import whole
-from labkit.figures.scene import Axis, Mark, Panel, Scene, line, points, rule
+from labkit.figures.scene import Axis, Mark, Panel, Scene, line, points, rule, text
 from labkit.recipes.time_machine import METERS, Film, checked, film, films
 from labkit.training import Run
 
@@ -78,10 +78,12 @@ class Reel:
         limits |= {"chance_said": "" if np.isnan(chance) or chance == floor else "chance"}
         limits |= {"floor_said": "" if np.isnan(floor) else "floor, and chance" if chance == floor else "floor"}
         ends = np.array([chance, floor, *self.lines["loss"]])
-        low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+        known = ends[np.isfinite(ends)] if np.isfinite(ends).any() else np.array([0.0, 1.0])
+        low, high = float(known.min()), float(known.max())
         room = (high - low) or 1.0  # above it for the word at the chance line
         limits |= {"low": low - 0.06 * room, "high": high + 0.2 * room}
         words = {"word": self.word(place), "note": NOTES.get(self.name, "")}
+        words["no_loss"] = "" if len(self.film.loss) else "no loss was given with these checkpoints"
         points = cloud(self.film.plane[place], self.film.labels)
         return {**self.lines, **points, **now, **limits, **words, "spread": spread}
 
@@ -150,8 +152,9 @@ def loss(side: str, at: tuple[float, float, float, float], steps: tuple[int, ...
         rule(y=f"${side}_floor", color="green", label=f"{{{side}_floor_said}}"),
     )
     curve = line(f"${side}_loss_at", f"${side}_loss", color=COLORS[side], width=1.5)
+    absent = text((len(steps) - 1) / 2, 0.5, f"{{{side}_no_loss}}", color="muted", anchor="middle")
     title, axis = f"Loss of {side.upper()}" if pair else "Loss", Axis("", f"${side}_low", f"${side}_high")
-    return Panel(at, (*limits, NOW, curve), title, x=clock(steps, 5), y=axis, cursor="frame")
+    return Panel(at, (*limits, NOW, curve, absent), title, x=clock(steps, 5), y=axis, cursor="frame")
 
 
 def both(pair: bool, x: object, name: str, width: float = 2.2) -> tuple[Mark, ...]:
@@ -209,13 +212,15 @@ ALONE = (
 )
 
 
-def found(run: Run | str, name: str, argument: str) -> tuple[str, Film]:
-    """The film of a reader's run, or one that ships, by name."""
+def found(run: Any, name: str, argument: str) -> tuple[str, Film]:
+    """The film of a reader's run or checkpoints, or one that ships, by name."""
+    if isinstance(run, Film):
+        return name, run
     if not isinstance(run, str):
         checked(run, argument)
         return name, film(run)
     if run not in films():
-        raise ValueError(f"{argument} must be a Run or one of {'; '.join(films())}; got {run!r}")
+        raise ValueError(f"{argument} must be a Run or one of {'; '.join(films())}, or a film of your own; got {run!r}")
     return run, films()[run]
 
 
@@ -229,8 +234,8 @@ def two_words(names: Any) -> tuple[str, str]:
 
 
 def time_machine(
-    run: Run | str | None = None,
-    other: Run | str | None = None,
+    run: Run | Film | str | None = None,
+    other: Run | Film | str | None = None,
     *,
     step: int | None = None,
     names: tuple[str, str] = ("your run", "the other run"),
@@ -239,7 +244,8 @@ def time_machine(
     """Scrub through a run's snapshots, alone or beside another run.
 
     Args:
-        run: your own run of an encoder; the name of one that ships; or nothing, for a menu of those that ship.
+        run: your own run of an encoder; a film of your own checkpoints, as `labkit.report.film(folder, encoder, inputs)` makes
+            it; the name of a run that ships; or nothing, for a menu of those that ship.
         other: the run beside it, or its name.
         step: where it opens: the last snapshot up to this step; the last of all without it.
         names: what your own runs are called.
@@ -247,7 +253,7 @@ def time_machine(
 
     Raises:
         ValueError: a run without snapshots of embeddings, an unknown name, a negative step, not two names, an unknown control.
-        TypeError: a run that is no Run, a step that is no whole number.
+        TypeError: a run that is neither Run nor film, a step that is no whole number.
     """
     step = None if step is None else whole(step, "step", 0)
     names = two_words(names)

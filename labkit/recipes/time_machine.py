@@ -45,7 +45,8 @@ class Film:
     steps `(g,)`: when. plane `(g, n, 2)`: where n instances lie, turned so that neighbouring frames match; axes: which
     directions these are. labels `(n,)`.
     spectrum `(g, k)`: standard deviations of the unit rows along their own axes. meters: `(g,)` each of METERS, NaN where
-    the run kept no views. loss `(m, 2)`: step and value. chance, floor: of the loss, NaN where they are not known.
+    the run kept no views. loss `(m, 2)`: step and value, with m = 0 where nobody logged it. chance, floor: of the loss, NaN
+    where they are not known.
     """
 
     steps: np.ndarray
@@ -72,9 +73,26 @@ def film(run: Run, snapshots: Shots | None = None, *, narrow: bool = False) -> F
         ValueError: it has no snapshots of embeddings: made of somebody's numbers, or a policy.
     """
     shots = snapshots or checked(run)
+    loss = np.stack([run.history["step"], run.history["loss"]], axis=1)
+    return developed(shots, run.labels[:ROWS].cpu().numpy(), loss, run.chance, run.floor, narrow=narrow)
+
+
+def developed(
+    shots: Shots,
+    labels: np.ndarray,
+    loss: np.ndarray | None = None,
+    chance: float | None = None,
+    floor: float | None = None,
+    *,
+    narrow: bool = False,
+) -> Film:
+    """A film of snapshots: of each the rows "z" `(n, d)`, and where they are known two "views" `(2, m, d)`.
+
+    labels: a class for each of the first ROWS rows. loss: `(m, 2)`, step and value, where it is known.
+    """
     rows = {step: torch.from_numpy(np.asarray(shots[step]["z"][:ROWS])).double() for step in sorted(shots)}
     measured = [meters(z, shots[step].get("views")) for step, z in rows.items()]
-    labels, wide = run.labels[:ROWS].cpu().numpy(), next(iter(rows.values())).shape[1]
+    wide = next(iter(rows.values())).shape[1]
     return Film(
         steps=np.array(list(rows)),
         plane=plane(torch.stack([unit(z) for z in rows.values()]).numpy(), labels, axes=(0, -1) if narrow else (0, 1)),
@@ -82,16 +100,19 @@ def film(run: Run, snapshots: Shots | None = None, *, narrow: bool = False) -> F
         labels=labels,
         spectrum=np.stack([(singular_spectrum(unit(z)) / len(z) ** 0.5).numpy() for z in rows.values()]),
         meters={name: np.array([row[name] for row in measured]) for name in METERS},
-        loss=np.stack([run.history["step"], run.history["loss"]], axis=1).astype(float),
-        chance=float("nan") if run.chance is None else float(run.chance),
-        floor=float("nan") if run.floor is None else float(run.floor),
+        loss=np.empty((0, 2)) if loss is None else np.asarray(loss, float),
+        chance=float("nan") if chance is None else float(chance),
+        floor=float("nan") if floor is None else float(floor),
     )
 
 
 def checked(run: Any, name: str = "run") -> Shots:
     """The run's snapshots of embeddings."""
     if not isinstance(run, Run):
-        raise TypeError(f"{name} must be a labkit Run, such as fit(Config()) gives, got {type(run).__name__}")
+        raise TypeError(
+            f"{name} must be a labkit Run, such as fit(Config()) gives, or a film of somebody's checkpoints, such as "
+            f"labkit.report.film gives, got {type(run).__name__}"
+        )
     if run.folder is None:
         raise ValueError(f"{name} has no snapshots: it was made of somebody's numbers; train with labkit.fit to have some")
     shots = run.snapshots
