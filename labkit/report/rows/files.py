@@ -53,8 +53,8 @@ def opened(value: Any, name: str, what: str) -> Entry:
     return _ready(_entry(path, arrays, chosen), name)
 
 
-def read_bundle(path: str | Path) -> dict[str, Any]:
-    """What a file that stands alone holds, by the argument it is for: {"z1": ..., "z2": ..., "labels": ...}.
+def read_bundle(path: Any) -> dict[str, Any]:
+    """What a file that stands alone holds, by the argument it is for: {"z1": ..., "z2": ..., "labels": ...}; {} of no path.
 
     The values go to `read`, `read_classes` and `read_pairs`. Arrays are known by their names ("z1", "embeddings", "labels",
     "y" ...: `names.KNOWN`); a single array is z1, whatever it is called.
@@ -62,6 +62,8 @@ def read_bundle(path: str | Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: no such file. ValueError: a file that is not what it says, or none of whose arrays is known.
     """
+    if not isinstance(path, (str, Path)):
+        return {}
     found, key = _located(path, "z1")
     if key is not None:
         return {"z1": opened(path, "z1", "rows")}

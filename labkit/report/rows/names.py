@@ -15,6 +15,7 @@ KNOWN = {
 }
 KNOWN["z1"] += ("image_embeds", "image_features", "image")
 KNOWN["z2"] += ("text_embeds", "text_features", "text")
+WANTED = {"rows": "rows of numbers, (n, d)", "classes": "one class for each row, (n,)", "pairs": "row numbers, (m, 2)"}
 ROWS = ("z1", "z2", "untrained")
 # Columns of a table that are no dimension of an embedding.
 APART = {"", "id", "index", "idx", "unnamed: 0", "__index_level_0__", "split", *KNOWN["labels"], *KNOWN["groups"]}
@@ -37,7 +38,9 @@ def choose(arrays: Mapping[str, Store], argument: str, what: str, key: str | Non
     named = [k for k in could if k.lower() == argument] or [k for k in KNOWN.get(argument, ()) if k in could]
     if len(could) == 1 or named:
         return named[0] if named else next(iter(could))
-    example = f"{file}:{next(iter(could or arrays))}"
+    if not could:
+        raise Unreadable(f"{file} holds {listed(arrays)}: none could be {argument}, {WANTED[what]}")
+    example = f"{file}:{next(iter(could))}"
     raise Unreadable(f"{file} holds {listed(arrays)}; say which: '{example}'")
 
 

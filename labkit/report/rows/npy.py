@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 
 from labkit.report.rows.sniff import PICKLE, refuse
-from labkit.report.rows.stores import Flat, Held, Later, Store, spooled
+from labkit.report.rows.stores import Columns, Flat, Later, Store, spooled
 
 BOMB = 200  # no float array shrinks so much, unless it is constant
 
@@ -25,9 +25,7 @@ def open_npy(path: Path) -> dict[str, Store]:
     if there > wanted:
         says = f"holds {there - wanted:,} bytes after its array {shape} {dtype.name}"
         raise refuse(path, says, "several arrays in one file? save them with numpy.savez(path, z1=z1, z2=z2)")
-    if columns_first and len(shape) > 1 and wanted:
-        return {"": Held(np.memmap(path, dtype, "r", offset, shape, "F"), release=True)}
-    return {"": Flat(path, offset, shape, dtype)}
+    return {"": (Columns if columns_first and len(shape) == 2 else Flat)(path, offset, shape, dtype)}
 
 
 def open_npz(path: Path) -> dict[str, Store]:
@@ -56,9 +54,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
         with zipfile.ZipFile(path) as again, again.open(member) as file:
             file.read(offset)
             flat = spooled(_chunks(file), shape, dtype)
-        if columns_first and len(shape) > 1:
-            return Held(np.memmap(flat.path, dtype, "r", 0, shape, "F"), release=True, keep=flat)
-        return flat
+        return Columns(flat.path, 0, shape, dtype, keep=flat) if columns_first and len(shape) == 2 else flat
 
     return Later(shape, dtype.name, unpack)
 

@@ -120,5 +120,6 @@ def _lengths(column: Any) -> np.ndarray:
 def _batches(path: Path, names: list[str], width: int) -> Iterator[Any]:
     import pyarrow.parquet as parquet
 
-    with parquet.ParquetFile(path, pre_buffer=False) as file:
+    buffer = max(2**16, 2**24 // max(len(names), 1))  # else a column of a row group, which may be all of it, is read at once
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=buffer) as file:
         yield from file.iter_batches(max(1, BATCH // (8 * max(width, 1))), columns=names)

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+FEW = 64  # rows of a mapping between two releases: the system may map two MiB around each
+
 
 class Store(Protocol):
     """An array of any shape whose rows are read when they are asked for, in the type they are kept in."""
@@ -52,8 +54,11 @@ class Held:
         return self._copied(self.array[start:stop])
 
     def pick(self, index: Tensor) -> Tensor:
-        rows = self.array[index.to(self.array.device)] if isinstance(self.array, Tensor) else self.array[index.numpy()]
-        return self._copied(rows)
+        few = index.split(FEW) if self.release and len(index) else (index,)
+        return torch.cat([self._copied(self._rows(some)) for some in few])
+
+    def _rows(self, index: Tensor) -> Tensor | np.ndarray:
+        return self.array[index.to(self.array.device)] if isinstance(self.array, Tensor) else self.array[index.numpy()]
 
     def _copied(self, rows: Tensor | np.ndarray) -> Tensor:
         mine = rows.detach().cpu() if isinstance(rows, Tensor) else tensor(rows)
@@ -99,6 +104,33 @@ class Flat:
             raise ValueError(f"{self.path.name} became shorter while it was read: row {start} is no longer there")
         rows = tensor(array.reshape(stop - start, *self.shape[1:]))
         return rows.view(self.torch_kind) if self.torch_kind else rows
+
+
+class Columns:
+    """A matrix whose columns lie one after the other, as Fortran and pandas keep them: read column by column."""
+
+    def __init__(self, path: Path, offset: int, shape: tuple[int, ...], kind: np.dtype, keep: Any = None):
+        self.path, self.offset, self.shape, self.kind, self.keep = path, offset, shape, kind, keep
+        self.dtype = kind.name
+
+    def read(self, start: int, stop: int) -> Tensor:
+        return self._rows(start, max(min(stop, self.shape[0]), start), slice(None))
+
+    def pick(self, index: Tensor) -> Tensor:
+        return self._rows(0, self.shape[0], index.numpy())
+
+    def _rows(self, start: int, stop: int, of_them: Any) -> Tensor:
+        n, d = self.shape
+        size = self.kind.itemsize
+        with self.path.open("rb") as file:
+            columns = []
+            for j in range(d):
+                file.seek(self.offset + (j * n + start) * size)
+                column = np.fromfile(file, self.kind, stop - start)
+                if len(column) < stop - start:
+                    raise ValueError(f"{self.path.name} became shorter while it was read")
+                columns.append(column[of_them])
+        return tensor(np.stack(columns, 1))
 
 
 class Later:
