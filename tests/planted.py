@@ -104,7 +104,7 @@ def unnormalised(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed
 
 
 def one_view_unnormalised(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:
-    return {"z1": torch.nn.functional.normalize(z1, dim=1), "z2": z2, "labels": labels}
+    return {"z1": torch.nn.functional.normalize(z1, dim=1), "z2": 3 * z2, "labels": labels}
 
 
 def ten_times(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:

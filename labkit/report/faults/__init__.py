@@ -28,5 +28,5 @@ DETECTORS = (
 
 def find(given: Given, sample: Sample) -> list[Finding]:
     """Everything that was found, faults (alarm) and facts (notice), in the order of the sections."""
-    look = Look(given, sample)
+    look = Look.of(given, sample, keep=True)
     return [finding for detector in DETECTORS for finding in detector(look)]

@@ -66,8 +66,11 @@ def separations(x: Tensor, centres: Tensor) -> Tensor:
     for one, other in enumerate(gaps.argmin(1).tolist()):
         line = centres[other] - centres[one]
         a, b = x[member == one] @ line, x[member == other] @ line
+        if min(len(a), len(b)) < 2:
+            found.append(torch.tensor(torch.nan))
+            continue
         pooled = ((a.var() * (len(a) - 1) + b.var() * (len(b) - 1)) / max(len(a) + len(b) - 2, 1)).sqrt()
-        found.append((b.mean() - a.mean()) / pooled if len(a) > 1 and len(b) > 1 else torch.tensor(torch.nan))
+        found.append((b.mean() - a.mean()) / pooled.clamp(min=1e-300))
     return torch.stack(found).double()
 
 

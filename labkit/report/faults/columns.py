@@ -13,6 +13,7 @@ from labkit.report.rows import Scan
 
 FAINT = 1e-2  # of the usual spread, and
 GAP = 30.0  # times below the next column: a column is dead, not merely the last of a falling spectrum
+SOME = 0.01  # of all columns: some good sentence encoders have that many dead ones
 LARGE = 0.5  # of all variance in one column
 
 
@@ -88,16 +89,16 @@ def dead(view: View, found: Columns, sparse: bool) -> Finding:
         spread = column_spread(view)
         rest = torch.ones(d, dtype=torch.bool).index_fill(0, torch.cat([found.dead, found.constant]), False)
         ratio = float(spread[rest].median() / spread[found.faint].median())
+        less = f"{times(ratio)} times" if ratio < 1e6 else "more than a million times"
         parts.append(
-            f"{counted(len(found.faint), 'column')} of {d:,} vary {times(ratio)} times less than the others: "
-            f"{listed('column', found.faint)}"
+            f"{counted(len(found.faint), 'column')} of {d:,} vary {less} less than the others: {listed('column', found.faint)}"
         )
     why = (
         "units that never fire, or pixels that are never lit" if sparse else "dead units, padding, or a layer that was cut off"
     )
     return Finding(
         "dead-dimensions",
-        not sparse,
+        not sparse and len(found.dead) > SOME * d,
         view.name,
         "sanity",
         f"{'; '.join(parts)}.",
@@ -131,8 +132,8 @@ def directions(look: Look) -> Iterator[Finding]:
             if missing > 1
             else "One direction (a mix of columns) carries nothing: the columns obey a linear relation, as a layer norm or a "
             "softmax leaves behind.",
-            f"Compare ranks with {alive:,}. The narrowest layer on the way here may be the reason; if there is none, the dimensions "
-            "have collapsed.",
+            f"Compare ranks with {alive:,}. The narrowest layer on the way here may be the reason; if there is none, the "
+            "dimensions have collapsed.",
             {"directions": missing, "rank": alive},
         )
 

@@ -1,11 +1,10 @@
 """Whether label i belongs to row i."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
 from labkit.report.faults import order
 from labkit.report.faults.clumps import separation
 from labkit.report.faults.look import Look, View
@@ -15,6 +14,7 @@ from labkit.report.pieces import Finding
 SURE = 4.0  # standard deviations of permuted labels
 CLUSTERED = 4.5  # separation above which there are clusters: see `separations`
 AXES = 32
+ROWS = 64  # below which clusters are not told from chance
 MERGED = 8  # classes are thrown together into so many when all shifts are looked at
 MIXES = 12  # directions of the rows, then
 SHUFFLES = 60
@@ -73,8 +73,7 @@ def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
     if score > SURE or decodable(view, labels, look.generator()) > SURE:
         return
     classes = int((labels.bincount() > 0).sum())
-    k = min(classes, 64, len(view.distinct) // 8)
-    clear = separation(view.coordinates(AXES)[view.distinct], max(k, 2), look.generator())
+    clear = clustered(view, classes, look.generator())
     in_order = bool((look.given.labels.values.diff() >= 0).all()) if look.given.labels is not None else False
     chance = float((labels.bincount().double() / len(labels)).square().sum())
     sorted_too = " The labels are sorted, so perhaps they were sorted without the rows." if in_order else ""
@@ -98,6 +97,20 @@ def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
         "embedding does not hold them.",
         {"agreement": agreement, "chance": chance, "separation": clear, "score": score},
     )
+
+
+def clustered(view: View, classes: int, generator: torch.Generator) -> float:
+    """How clear clusters are, as many as there are classes: on the sphere and in the rows as given, whichever is less.
+
+    On the sphere alone rows spread along one line are two clusters. 0 where there are too few rows to tell.
+    """
+    if len(view.distinct) < ROWS:
+        return 0.0
+    k = max(min(classes, 64, len(view.distinct) // 20), 2)
+    norms = view.rows.norm(dim=1, keepdim=True)
+    kept = view.rows * (3 * norms.median() / norms).clamp(max=1)  # no row drowns the others
+    flat = (kept - kept.mean(0)) @ view.spectrum[1][:, :AXES]
+    return min(separation(x[view.distinct], k, generator) for x in (view.coordinates(AXES), flat))
 
 
 def agreeing(view: View, labels: Tensor, generator: torch.Generator) -> tuple[float, float]:
@@ -136,7 +149,10 @@ def shifted(look: Look) -> Finding | None:
 
     def found(other: Tensor, also: list[int]) -> order.Shift | None:
         shifts = list(dict.fromkeys([*also, *order.candidates(agreement_by_shift(x, other, look.generator()))]))
-        return order.best_shift(n, shifts, lambda by: gained(x, y, other.roll(-by), count))
+        return order.best_shift(n, shifts, lambda by: gained(x, y, other.roll(-by), count), refit(other))
+
+    def refit(other: Tensor) -> Callable[[int, slice], Tensor]:
+        return lambda by, rows: fits(x, y, other.roll(-by), rows, count)
 
     straight, backwards = found(y, []), found(y.flip(0), [0])
     if backwards and (not straight or backwards.gain > straight.gain) and backwards.stop - backwards.start > 0.9 * n:
@@ -144,12 +160,12 @@ def shifted(look: Look) -> Finding | None:
     return moved_labels(straight, n) if straight else None
 
 
-def coordinates(view: View, index: Tensor, block: int = 4096) -> Tensor:
+def coordinates(view: View, index: Tensor) -> Tensor:
     """These rows along the leading axes, each of spread one."""
     values, axes = view.spectrum
     live = values[:AXES] > 1e-8 * values[0]
     basis = axes[:, :AXES][:, live] / values[:AXES][live].sqrt()
-    return torch.cat([(unit(view.source.take(some)) - view.mean) @ basis for some in index.split(block)])
+    return view.along(index, basis)
 
 
 def agreement_by_shift(x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -170,12 +186,32 @@ def agreement_by_shift(x: Tensor, labels: Tensor, generator: torch.Generator) ->
 def gained(x: Tensor, labels: Tensor, moved: Tensor, count: int) -> Tensor:
     """How much better each row fits its moved label's class than its own label's; classes are where either puts them."""
 
-    def centres(y: Tensor) -> Tensor:
-        sums = x.new_zeros(count, x.shape[1]).index_add_(0, y, x)
-        return sums / y.bincount(minlength=count).clamp(min=1)[:, None]
-
-    centre = centres(labels) + centres(moved)
+    centre = centres(x, labels, count)[0] + centres(x, moved, count)[0]
     return (x * (centre[moved] - centre[labels])).sum(1)
+
+
+def centres(x: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean row and number of rows of each class."""
+    sizes = labels.bincount(minlength=count)
+    return x.new_zeros(count, x.shape[1]).index_add_(0, labels, x) / sizes.clamp(min=1)[:, None], sizes
+
+
+def fits(x: Tensor, labels: Tensor, moved: Tensor, rows: slice, count: int) -> Tensor:
+    """The same on a stretch of rows, with classes as the rest of the rows has them (as the moved labels, if all are moved).
+
+    Only of rows whose label changes, and whose two classes are known there; a row has no say in its own class.
+    """
+    part = torch.zeros(len(x), dtype=torch.bool)
+    part[rows] = True
+    whole = bool(part.all())
+    mean, sizes = centres(x, moved, count) if whole else centres(x[~part], labels[~part], count)
+    ask = (part & (labels != moved) & (sizes[labels] > 1) & (sizes[moved] > 1)).nonzero().squeeze(1)
+    here, mine = x[ask], moved[ask]
+    right = mean[mine]
+    if whole:
+        right = (right * sizes[mine, None] - here) / (sizes[mine, None] - 1)
+    wrong = mean[labels[ask]]
+    return (here * (right - wrong)).sum(1) - (right.square() - wrong.square()).sum(1) / 2
 
 
 def moved_labels(shift: order.Shift, n: int, reverse: bool = False) -> Finding:

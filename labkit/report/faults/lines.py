@@ -11,7 +11,9 @@ from labkit.report.rows import Scan
 SOME = 0.05  # share of repeated rows that moves the meters: uniformity, neighbours, probes that find the copy
 CLOSE = 0.1  # of the distance to the second neighbour: what is nearer is a copy with noise
 CHANCE = 0.002  # of all rows of smooth data may be that close
-LONG = 10.0  # times the usual length
+LIKE = 0.05  # of the length: a copy is as long as the row it was taken from
+LONG = 10.0  # times the usual length, and
+ALONE = 4.0  # times the third longest
 
 
 def broken(look: Look) -> Iterator[Finding]:
@@ -30,7 +32,7 @@ def broken(look: Look) -> Iterator[Finding]:
             )
         zero = len(scan.zero_rows)
         if zero:
-            sparse = bool((scan.low >= 0).all()) and zero <= 0.01 * scan.n
+            sparse = bool((scan.low >= 0).all()) and zero <= SOME * scan.n
             yield Finding(
                 "zero-rows",
                 not sparse,
@@ -103,7 +105,9 @@ def near_copies(view: View, sampled: float) -> tuple[int, "list[int]"]:
     x = min(CLOSE, (CHANCE * sampled) ** (1 / max(dimension, 0.5)))
     beside = near[:, 0] < x * near[:, [1, 2, 4]].amax(1)
     usual = near[:, 0].quantile(0.9)
-    flagged = beside | (near[:, 0] < 0.2 * x * usual)
+    lengths = view.rows[view.distinct].norm(dim=1)  # on the sphere alone, all rows with one live unit are copies
+    as_long = (lengths[view.near.who[:, 0]] / lengths - 1).abs() < LIKE
+    flagged = (beside | (near[:, 0] < 0.2 * x * usual)) & as_long
     rows = view.distinct[flagged]
     return len(rows), rows.tolist()
 
@@ -120,7 +124,8 @@ def lengths(look: Look) -> Iterator[Finding]:
         squares = (norms / norms.max()).square()
         share, ratio = 1 / float(squares.sum()), float(norms.max()) / median(norms)
         longest = int(view.scan.norms.nan_to_num(-1).argmax())
-        if ratio > LONG and share > max(0.2, 4 / len(norms)):
+        alone = float(norms.max()) > ALONE * float(norms.topk(min(3, len(norms))).values[-1])
+        if ratio > LONG and alone and share > max(0.2, 4 / len(norms)):
             yield Finding(
                 "dominating-row",
                 True,

@@ -82,23 +82,37 @@ class View:
         """(m, k) along the first k axes, as long as they are."""
         return self.centred @ self.spectrum[1][:, :k]
 
+    def along(self, index: Tensor, basis: Tensor, block: int = 4096) -> Tensor:
+        """(k, p) these rows of the whole input on the sphere, about the sample's mean, along the columns of `basis`."""
+        parts = []
+        for some in index.split(block):
+            rows = self.source.take(some)
+            parts.append(rows @ basis / torch.linalg.vector_norm(rows, dim=1, keepdim=True))
+        return torch.cat(parts) - self.mean @ basis
+
     @cached_property
     def near(self) -> Near:
         return nearest(self.centred[self.distinct], NEIGHBOURS)
 
 
+EXACT = 3  # of the neighbours are measured in float64
+
+
 def nearest(points: Tensor, k: int, block: int = 1024) -> Near:
-    """Each point's nearest others: found in float32, measured in float64."""
-    quick = (points / points.square().sum(1).mean().sqrt().clamp(min=1e-300)).float()
+    """Each point's nearest others: found in float32, the very nearest measured in float64."""
+    size = points.square().sum(1).mean().sqrt().clamp(min=1e-300)
+    quick = (points / size).float()
     lengths, k = quick.square().sum(1), min(k, len(points) - 1)
     found, measured = [], []
     for start in range(0, len(points), block):
         rows = quick[start : start + block]
         far = lengths - 2 * rows @ quick.T
         far[torch.arange(len(rows)), torch.arange(start, start + len(rows))] = torch.inf
-        index = far.topk(k, largest=False).indices
-        gaps = [(points[start : start + block] - points[index[:, j]]).square().sum(1) for j in range(k)]
-        distances, order = torch.stack(gaps, 1).sqrt().sort(1)
+        gaps, index = far.topk(k, largest=False)
+        gaps = (gaps.double() + lengths[start : start + block, None]).clamp(min=0) * size**2
+        for j in range(min(EXACT, k)):
+            gaps[:, j] = (points[start : start + block] - points[index[:, j]]).square().sum(1)
+        distances, order = gaps.sqrt().sort(1)
         found.append(index.gather(1, order))
         measured.append(distances)
     return Near(torch.cat(measured), torch.cat(found))
@@ -118,6 +132,14 @@ class Look:
 
     def __len__(self) -> int:
         return len(self.sample)
+
+    @classmethod
+    def of(cls, given: Given, sample: Sample, *, keep: bool = False) -> "Look":
+        """The same for findings and for counts: what one computed the other need not, and then it is let go."""
+        look = vars(sample).pop("_look", None) or cls(given, sample)
+        if keep:
+            vars(sample)["_look"] = look
+        return look
 
     @property
     def apart(self) -> list[View]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labkit.report.faults.look import View
 
-ROWS = 2048  # of which ranks are taken
+ROWS = 1024  # of which ranks are taken
 GRAMS = 512  # of which kernels are compared when the two widths say nothing about each other
 STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the second over the tenth
 SHUFFLES = 60
@@ -56,28 +56,31 @@ class Elsewhere(NamedTuple):
 
 def elsewhere(a: Tensor, b: Tensor, stands_out: float = STANDS_OUT) -> Elsewhere:
     """Look for each row's match among all rows of the other view, by cosine about the means."""
-    best = best_matches(a.float(), b.float(), min(10, len(b)))
-    gaps = (2 - 2 * best.values.double()).clamp(min=1e-12).sqrt()  # distances: they stay apart where cosines are all near 1
+    values, who, back = best_matches(a.float(), b.float(), min(10, len(b)))
+    gaps = (2 - 2 * values.double()).clamp(min=1e-12).sqrt()  # distances: they stay apart where cosines are all near 1
     lead = (gaps[:, 1] - gaps[:, 0]) / (gaps[:, -1] - gaps[:, 1]).clamp(min=1e-6)
     own = torch.arange(len(a))
     clear = lead > stands_out
-    partner = best.indices[:, 0] == own
-    mutual = best_matches(b.float(), a.float(), 1).indices[:, 0][best.indices[:, 0]] == own
+    partner = who[:, 0] == own
+    mutual = back[who[:, 0]] == own
     rows = (clear & ~partner & mutual).nonzero().squeeze(1)
     same = gaps[rows, 0] < 1e-3
-    return Elsewhere(
-        rows, best.indices[rows, 0], int((partner & mutual).sum()), float(same.double().mean()) if len(rows) else 0.0
-    )
+    return Elsewhere(rows, who[rows, 0], int((partner & mutual).sum()), float(same.double().mean()) if len(rows) else 0.0)
 
 
-class Best(NamedTuple):
-    values: Tensor
-    indices: Tensor
-
-
-def best_matches(a: Tensor, b: Tensor, k: int, block: int = 1024) -> Best:
-    parts = [(a[start : start + block] @ b.T).topk(k) for start in range(0, len(a), block)]
-    return Best(torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts]))
+def best_matches(a: Tensor, b: Tensor, k: int, block: int = 1024) -> tuple[Tensor, Tensor, Tensor]:
+    """(n, k) the largest cosines of each row of a, (n, k) whose they are, (m,) and which row of a is best for each row of b."""
+    values, who = [], []
+    highest, back = torch.full((len(b),), -torch.inf), torch.zeros(len(b), dtype=torch.long)
+    for start in range(0, len(a), block):
+        cosines = a[start : start + block] @ b.T
+        most, index = cosines.topk(k)
+        values.append(most)
+        who.append(index)
+        most, index = cosines.max(0)
+        back = torch.where(most > highest, index + start, back)
+        highest = torch.maximum(highest, most)
+    return torch.cat(values), torch.cat(who), back
 
 
 def alike(one: View, other: View, generator: torch.Generator) -> float:

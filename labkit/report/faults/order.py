@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+Scores = Callable[[int], Tensor]
 WINDOW = 2**15  # rows in order that are looked at
 CLEAR = 8.0  # standard deviations by which a shift must stick out
 LEAST = 12  # rows that a shifted part must have
@@ -27,14 +28,24 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum.sum(1), n)
 
 
-def candidates(curve: Tensor, many: int = 3) -> list[int]:
-    """Shifts other than 0 that stick out of the curve: as spikes, or (where rows are sorted) as the top of a hill."""
+def candidates(curve: Tensor, many: int = 4) -> list[int]:
+    """Shifts other than 0 worth a look: the sharpest spikes, and (where rows are sorted) the top of the hill that 0 lies on."""
     n = len(curve)
     spikes = curve - (curve.roll(1) + curve.roll(-1)) / 2
-    usual = spikes.abs().median() / 0.6745
-    found = [i for i in spikes.topk(min(many, n)).indices.tolist() if spikes[i] > CLEAR * usual]
-    found.append(int(curve.argmax()))
+    found = [*spikes.topk(min(many, n)).indices.tolist(), top(curve)]
     return list(dict.fromkeys(i if i <= n // 2 else i - n for i in found if i != 0))
+
+
+def top(curve: Tensor, reach: int = 8) -> int:
+    """Uphill from 0, in both directions, as long as there is something higher within reach."""
+    n, at = len(curve), 0
+    for _ in range(n // reach):
+        near = torch.arange(at - reach, at + reach + 1) % n
+        higher = int(near[curve[near].argmax()])
+        if higher == at:
+            break
+        at = higher
+    return at
 
 
 def stretch(won: Tensor) -> tuple[int, int]:
@@ -45,10 +56,18 @@ def stretch(won: Tensor) -> tuple[int, int]:
     return int(at[stop]), stop
 
 
-def best_shift(n: int, shifts: list[int], won: Callable[[int], Tensor]) -> Shift | None:
+def sureness(values: Tensor) -> float:
+    """Of a mean above 0, in its standard errors."""
+    if len(values) < LEAST:
+        return 0.0
+    return float(values.mean()) / max(float(values.std()), 1e-12) * len(values) ** 0.5
+
+
+def best_shift(n: int, shifts: list[int], won: Scores, confirm: Callable[[int, slice], Tensor]) -> Shift | None:
     """Of these shifts the one that wins most over a stretch of rows, if it does so beyond doubt.
 
     won: shift -> (n,) how much better each row matches under it than as given.
+    confirm: shift, stretch -> (k,) the same on that stretch, by a stricter measure.
     """
     found = []
     for by in shifts:
@@ -58,8 +77,10 @@ def best_shift(n: int, shifts: list[int], won: Callable[[int], Tensor]) -> Shift
         moved = part[part != 0]
         if len(moved) < LEAST or float(part.mean()) <= 0:
             continue
-        certain = float(moved.mean()) / max(float(moved.std()), 1e-12) * len(moved) ** 0.5
+        certain = sureness(moved)
         most = float((moved > 0).double().mean())
-        if certain > CLEAR and most > 0.7:
+        every = len(moved) > 0.9 * int((gains != 0).sum())  # where rows are sorted, most of them cannot tell
+        start, stop = (0, n) if every else (start, stop)
+        if certain > CLEAR and most > 0.7 and sureness(confirm(by, slice(start, stop))) > CLEAR:
             found.append((float(part.sum()), Shift(by, start, stop, float(part.mean()))))
     return max(found)[1] if found else None

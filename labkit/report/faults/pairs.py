@@ -14,6 +14,7 @@ from labkit.report.rows import usable
 
 SURE = 5.0  # standard deviations above shuffled pairs: the pairs are no accident
 SOME = 0.05  # of the rows belong elsewhere
+ROWS = 64  # from which on a likeness of two clouds is believed
 WIDTH = 32  # random directions in which shifts are looked for
 SHARED = 0.25  # how much of the way to a perfect match the views share, beyond a Gaussian
 
@@ -60,22 +61,28 @@ def shifted(look: Look, one: View, other: View) -> Finding | None:
     basis = torch.randn(d, min(d, WIDTH), generator=look.generator(), dtype=torch.float64)
     a, b = projected(one, first, basis), projected(other, second, basis)
 
-    def found(b: Tensor, also: list[int]) -> order.Shift | None:
-        own = (a * b_given).sum(1)
-        shifts = list(dict.fromkeys([*also, *order.candidates(order.correlation(a, b))]))
-        return order.best_shift(n, shifts, lambda by: (a * b.roll(-by, 0)).sum(1) - own)
+    own = (a * b).sum(1)
 
-    b_given = b
+    def found(b: Tensor, also: list[int]) -> order.Shift | None:
+        shifts = list(dict.fromkeys([*also, *order.candidates(order.correlation(a, b))]))
+        return order.best_shift(
+            n, shifts, lambda by: (a * b.roll(-by, 0)).sum(1) - own, lambda by, rows: beyond(a, b, by)[rows]
+        )
+
     straight, backwards = found(b, []), found(b.flip(0), [0])
     if backwards and (not straight or backwards.gain > straight.gain) and backwards.stop - backwards.start > 0.9 * n:
         return moved_pairs(other.name, backwards, n, look.sample.total, reverse=True)
     return moved_pairs(other.name, straight, n, look.sample.total) if straight else None
 
 
-def projected(view: View, index: Tensor, basis: Tensor, block: int = 4096) -> Tensor:
+def beyond(a: Tensor, b: Tensor, by: int) -> Tensor:
+    """How much more each row is like the row `by` further on than like that one's neighbours: not a matter of the place."""
+    return (a * (b.roll(-by, 0) - (b.roll(-by - 1, 0) + b.roll(-by + 1, 0)) / 2)).sum(1)
+
+
+def projected(view: View, index: Tensor, basis: Tensor) -> Tensor:
     """Directions of these rows about the sample's mean, on the unit sphere of few random axes."""
-    parts = [unit((unit(view.source.take(some)) - view.mean) / view.scale) @ basis for some in index.split(block)]
-    return unit(torch.cat(parts))
+    return unit(view.along(index, basis / view.scale[:, None]))
 
 
 def moved_pairs(name: str, shift: order.Shift, n: int, total: int, reverse: bool = False) -> Finding:
@@ -115,7 +122,7 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
             yield unaligned(other.name, kernel)
         return
     together = matching.alike(one, other, generator) if wide_alike else 0.0
-    yield at_chance(other.name, together, max(score, kernel))
+    yield at_chance(other.name, len(look), together, max(score, kernel))
 
 
 def belongs_elsewhere(moved: matching.Elsewhere, look: Look) -> bool:
@@ -156,8 +163,8 @@ def unaligned(name: str, kernel: float) -> Finding:
     )
 
 
-def at_chance(name: str, together: float, score: float) -> Finding:
-    shared = together > SHARED
+def at_chance(name: str, n: int, together: float, score: float) -> Finding:
+    shared = together > SHARED and n >= ROWS
     says = f"Pairs are at chance: partners are no closer than shuffled pairs ({score:.1f} standard deviations)"
     more = (
         f", although rows of z1 and {name} lie in the same places, {percent(min(together, 1.0))} of the way to a perfect match."
@@ -170,7 +177,7 @@ def at_chance(name: str, together: float, score: float) -> Finding:
         "z1, z2",
         "sanity",
         says + more,
-        "If row i of both should be the same item, one of them was shuffled or comes from other inputs: write both in one pass, "
-        "or pass pairs=. If not, leave z2 out.",
+        "If row i of both should be the same item, one of them was shuffled or comes from other inputs: write both in one "
+        "pass, or pass pairs=. If not, leave z2 out.",
         {"score": score, "together": together},
     )

@@ -11,6 +11,7 @@ from labkit.report.pieces import Finding
 
 POINT = 1e-3  # variance of unit rows below which they are one point for any meter on the sphere
 CONE = 0.5  # squared length of the mean direction, which is the mean cosine
+AGREE = 0.75  # of the rows: two classes are the two clusters, some wrong labels among them
 TIGHT = 0.1  # of the squared distance between two clusters: the variance within either
 APART = 4.0  # pooled standard deviations; a Gaussian cut in half shows 2.6
 ROWS = 2048
@@ -96,7 +97,7 @@ def apart(rows: Tensor, member: Tensor) -> bool:
 
 
 def named(view: View, found: Clumps, labels: Tensor | None) -> Finding:
-    small, large = sorted(found.sizes.tolist())
+    share = int(found.sizes.min()) / len(found.member)
     agree = labels is not None and int(labels.max()) + 1 >= 2 and matches(found.member, labels)
     by_labels = "; the two classes of the labels are these two clusters" if agree else ""
     return Finding(
@@ -104,18 +105,18 @@ def named(view: View, found: Clumps, labels: Tensor | None) -> Finding:
         not agree,
         view.name,
         "scale",
-        f"Nearly everything is two tight clusters, of {percent(large / (small + large))} and {percent(small / (small + large))} "
-        f"of the rows: {percent(found.between)} of the variance on the leading axes lies between their centres{by_labels}.",
+        f"Nearly everything is two tight clusters, of {percent(1 - share)} and {percent(share)} of the rows: "
+        f"{percent(found.between)} of the variance on the leading axes lies between their centres{by_labels}.",
         "Read the meters within one cluster: ranks, cosines and uniformity over all rows speak of the gap between the two."
         if agree
         else "Find what tells the clusters apart (source, modality, length, a unit that saturates); then read each by itself.",
-        {"between": found.between, "share": small / (small + large)},
+        {"between": found.between, "share": share},
     )
 
 
 def matches(member: Tensor, labels: Tensor) -> bool:
-    """Whether two classes are the two clusters, but for a few rows in a hundred."""
+    """Whether two classes are the two clusters, but for some rows."""
     if len(labels.unique()) != 2:
         return False
     same = float((member == (labels == labels.max()).long()).double().mean())
-    return max(same, 1 - same) > 0.9
+    return max(same, 1 - same) > AGREE

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.report.drawing import estimate, exact
+from labkit.metrics import Estimate
+from labkit.report.drawing import around, exact, halves
 from labkit.report.faults.columns import column_spread, columns
 from labkit.report.faults.lines import NEEDED, near_copies
 from labkit.report.faults.look import Look, View
@@ -99,7 +100,7 @@ card(
 
 def counts(given: Given, sample: Sample) -> Measured:
     """Counts over all rows, of each array that was given; lengths; paired against shuffled alignment."""
-    look = Look(given, sample)
+    look = Look.of(given, sample)
     numbers: list[Number] = []
     arrays: dict[str, np.ndarray] = {}
     missing: list[Missing] = []
@@ -174,21 +175,20 @@ def aligned(look: Look) -> Number | Missing:
     one, other = look.views
     if one.unit.shape[1] != other.unit.shape[1]:
         return Missing("alignment_gap", f"two views of one width, not {one.unit.shape[1]} and {other.unit.shape[1]}")
-    value = estimate(paired_against_shuffled, look.sample, one.unit, other.unit)
     order = torch.randperm(len(look), generator=look.generator())
-    null = Null(
-        "shuffled pairs", f"the same rows, paired at random, n = {len(look):,}", shuffled(look, one.unit, other.unit[order])
-    )
+    value, chance = (gap_with_interval(look, one.unit, b) for b in (other.unit, other.unit[order]))
+    null = Null("shuffled pairs", f"the same rows, paired at random, n = {len(look):,}", chance)
     return Number("alignment_gap", "z1, z2", value, len(look), (null,))
 
 
-def shuffled(look: Look, a: Tensor, b: Tensor):
-    return estimate(paired_against_shuffled, look.sample, a, b)
+def gap_with_interval(look: Look, a: Tensor, b: Tensor) -> Estimate:
+    r"""Shuffled minus paired alignment, and the interval about it by halves of the sample; all of them are one product.
 
-
-def paired_against_shuffled(a: Tensor, b: Tensor) -> Tensor:
-    """Twice (mean cosine of partners - mean cosine of a row and another's partner), as squared distances on the sphere."""
-    n = len(a)
-    own = (a * b).sum()
-    everyone = a.sum(0) @ b.sum(0)
-    return 2 * (own / n - (everyone - own) / (n * (n - 1)))
+    .. math:: \frac2n \sum_i a_i^\top b_i - \frac2{n(n-1)} \sum_{i \ne j} a_i^\top b_j
+    """
+    drawn = halves(len(a), look.sample.groups, seed=look.seed)
+    member = torch.stack([torch.ones(len(a)), *(torch.zeros(len(a)).index_fill(0, rows, 1.0) for rows in drawn)]).double()
+    n, own = member.sum(1), member @ (a * b).sum(1)
+    everyone = ((member @ a) * (member @ b)).sum(1)
+    value, *found = (2 * (own / n - (everyone - own) / (n * (n - 1)))).tolist()
+    return around(value, found)
