@@ -56,6 +56,10 @@ class Entry:
         """The tensor arguments that a call cannot do without, in order."""
         return tuple(n for n, p in self.checker.parameters.items() if p.is_tensor and p.required)
 
+    def takes(self, name: str) -> bool:
+        """Whether it has an argument of this name."""
+        return name in self.checker.parameters
+
     @property
     def paper(self) -> str:
         return papers().get(self.arxiv, {}).get("title", "")

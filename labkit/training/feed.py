@@ -21,7 +21,6 @@ class Feed:
     """What a run is fed with; the fields are those of `Given`. sha256: None where nobody can know it."""
 
     data: Dataset
-    title: str
     sha256: str | None
     size: int | None = None
     source: Source | None = None
@@ -30,22 +29,28 @@ class Feed:
 
 
 def feed(data: Any, seed: int, batch: int) -> Feed:
-    """
+    """What can be learned of the data, with the random numbers of whoever asks left alone.
+
     Raises:
         TypeError: nothing that can be read. ValueError: rows that do not fit together, an unknown name, nothing at all.
     """
+    with seeded(0):
+        return found(data, seed, batch)
+
+
+def found(data: Any, seed: int, batch: int) -> Feed:
     if isinstance(data, torch.utils.data.DataLoader):
         data = unpacked(data)
     if isinstance(data, str):
         data = datasets.load(data)
     if isinstance(data, Dataset):
-        return table(data, "Dataset", True)
+        return table(data, True)
     if isinstance(data, torch.utils.data.TensorDataset):
-        return arrays(list(data.tensors), "TensorDataset")
+        return arrays(list(data.tensors))
     if isinstance(data, (Tensor, np.ndarray)):
-        return arrays([data], "x")
+        return arrays([data])
     if isinstance(data, (tuple, list)) and len(data) in (2, 3) and all(isinstance(part, (Tensor, np.ndarray)) for part in data):
-        return arrays(list(data), "arrays")
+        return arrays(list(data))
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (dict, bytes)):
         return from_items(data)
     if hasattr(data, "__iter__") and not isinstance(data, (dict, bytes)):
@@ -53,7 +58,7 @@ def feed(data: Any, seed: int, batch: int) -> Feed:
             raise TypeError(
                 f"data is a {type(data).__name__}, which can be read only once; hand over list(data), or an IterableDataset"
             )
-        return placed(Stream(data, seed, batch), type(data).__name__, None)
+        return placed(Stream(data, seed, batch))
     raise TypeError(f"{FORMS}; got {type(data).__name__}")
 
 
@@ -66,7 +71,7 @@ def unpacked(loader: Any) -> Any:
     return loader.dataset
 
 
-def arrays(parts: list[Any], title: str) -> Feed:
+def arrays(parts: list[Any]) -> Feed:
     """`x`, `(x, y)`, `(view1, view2)` or `(view1, view2, y)`: labels are whole numbers or words, in one dimension."""
     many = {len(part) for part in parts}
     if len(many) > 1:
@@ -76,8 +81,8 @@ def arrays(parts: list[Any], title: str) -> Feed:
     y = labels(parts.pop()) if len(parts) > 1 and is_labels(parts[-1]) else None
     views = [numbers(part) for part in parts]
     if len(views) == 1:
-        return alone(views[0], y, title)
-    return placed(Pairs(views, y), title, None)
+        return alone(views[0], y)
+    return placed(Pairs(views, y))
 
 
 def is_labels(part: Any) -> bool:
@@ -102,33 +107,32 @@ def numbers(part: Any) -> Tensor:
     return x
 
 
-def alone(x: Tensor, y: Tensor | None, title: str) -> Feed:
-    return table(Dataset(x, torch.zeros(len(x), dtype=torch.long) if y is None else y), title, y is not None)
+def alone(x: Tensor, y: Tensor | None) -> Feed:
+    return table(Dataset(x, torch.zeros(len(x), dtype=torch.long) if y is None else y), y is not None)
 
 
-def table(data: Dataset, title: str, labelled: bool) -> Feed:
-    return Feed(data, title, data.sha256, len(data), labelled=labelled)
+def table(data: Dataset, labelled: bool) -> Feed:
+    return Feed(data, data.sha256, len(data), labelled=labelled)
 
 
-def placed(source: Source, title: str, sha256: str | None) -> Feed:
+def placed(source: Source) -> Feed:
     """A source, with what snapshots are to look at."""
     shown, pair, labelled = probed(source)
     size = None if isinstance(source, Stream) else len(source)
-    return Feed(shown, title, sha256 or source.sha256(), size, source, pair, labelled)
+    return Feed(shown, source.sha256(), size, source, pair, labelled)
 
 
 def from_items(data: Any) -> Feed:
     """Read into memory, unless an item is another at every reading, or all of them are too many."""
-    title = type(data).__name__
     if not len(data):
         raise ValueError("data is empty")
     first = item(data[0])
     large = sum(v.numel() * v.element_size() for v in first.views) * len(data) > MEMORY
     if large or varies(data):
         reads = 1 if len(first.views) > 1 or not varies(data) else 2
-        return placed(Items(data, reads), title, None)
+        return placed(Items(data, reads))
     views, y = stacked(list(read(data)))
-    return alone(views[0], y, title) if len(views) == 1 else placed(Pairs(views, y), title, None)
+    return alone(views[0], y) if len(views) == 1 else placed(Pairs(views, y))
 
 
 def read(data: Any) -> Iterator[Item]:

@@ -46,15 +46,15 @@ def fit(
     Args:
         config: what to train; see `Config`. Or instead of it:
         encoder: an nn.Module that maps a batch of inputs to `(n, d)`, or a name of `labkit.models`. A copy is trained: yours
-            stays as it is, `run.model()` is the trained one. With methods `features(x)`, `predict(z)`, `scores(z)` it can do more.
+            stays as it is, `run.model()` is the trained one. Methods `features(x)`, `predict(z)` and `scores(z)` are used.
         data: arrays or tensors `x` or `(x, y)`; a Dataset of labkit or torch; an iterable of `(view1, view2[, label])`. Items
             of a torch Dataset are `x`, `(x, label)`, `(view1, view2)`, `(view1, view2, label)` or `((view1, view2), label)`;
-            where its transform draws at random, two readings are the two views. Fractions become float32, uint8 numbers of
-            [0, 1]. Without labels all are of class 0.
+            where its transform draws at random, two readings are the two views. Fractions become float32, and uint8 images
+            numbers of [0, 1]. Without labels all are of class 0.
         loss: a function or nn.Module that takes what it needs by these names: `z1, z2` (or `a, b`) each `(n, d)`, `views`
             `(n, v, d)`, `z` all rows `(v n, d)`, `labels` (of `z` one for each row), `p1, p2`; or of any two names, which are
-            then the two views. What a module learns (a temperature) is trained along, and kept in the history. Or a name of the
-            catalog, or `functools.partial` of anything.
+            then the two views. What a module learns (a temperature) is trained along, and kept in the history. Or a name of
+            the catalog, or `functools.partial` of anything.
         augment: a name of `labkit.data.augment`, or a function of a batch; its draws of torch, numpy and random are seeded.
             None where the data yields its own views, or where the loss asks for `z` alone.
         optimizer: "sgd", "adam", "adamw", "rmsprop", or a call of them with options. lr: its learning rate, 1e-3.
@@ -83,15 +83,8 @@ def fit(
     torch.Size([200, 4])
     """
     given = None
-    asked: dict[str, Any] = {
-        "augment": augment,
-        "optimizer": optimizer,
-        "lr": lr,
-        "steps": steps,
-        "batch": batch,
-        "views": views,
-    }
-    asked |= {"seed": seed, "device": device}
+    asked: dict[str, Any] = {"augment": augment, "optimizer": optimizer, "lr": lr, "steps": steps, "batch": batch}
+    asked |= {"views": views, "seed": seed, "device": device}
     if config is None:
         config, given = own(encoder, data, loss, name=name, **asked)
     else:

@@ -52,7 +52,7 @@ def own(
     change, change_call, views = read_augment(augment, fed, entry, views, names)
     model, model_call = read_encoder(encoder, names)
     config = Config(
-        data=names.call("data", fed.title, sha256=fed.sha256),
+        data=names.call("data", "own", sha256=fed.sha256),
         model=model_call,
         loss=loss_call,
         augment=change_call,

@@ -28,16 +28,20 @@ Views = tuple[list[Tensor], Tensor | None]
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """The global generators of torch, numpy and Python start from `seed` inside, and are left as they were."""
-    states = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    there = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=there, enabled=bool(there)):
+        torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())  # torch.manual_seed asks every kind of device
+        for _ in there:
+            torch.cuda.manual_seed(seed)
         np.random.seed(seed % (1 << 32))
         random.seed(seed)
         try:
             yield
         finally:
-            np.random.set_state(states[0])
-            random.setstate(states[1])
+            torch.set_rng_state(states[0])
+            np.random.set_state(states[1])
+            random.setstate(states[2])
 
 
 def drawn(generator: torch.Generator | None) -> int:
