@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ def layout(path: Path, file: IO[str]) -> Layout:
         above += 1
     else:
         raise refuse(path, "holds no rows", "write one row of numbers per line")
+    if ";" in line and all(re.fullmatch(r"\s*-?\d+,\d+\s*", cell) for cell in line.split(";")):
+        raise refuse(path, f"writes {line.split(';')[0].strip()!r} with a decimal comma", "write a point: 1.5")
     delimiter = _delimiter(line)
     rows = list(itertools.islice((row for row in cells(itertools.chain([line], file), delimiter) if any(row)), 2))
     first, second = rows[0], rows[1] if len(rows) > 1 else None

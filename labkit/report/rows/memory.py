@@ -29,7 +29,9 @@ def held(value: Any, name: str) -> tuple[Held, str]:
         raise ValueError(f"{name} is sparse ({type(value).__name__}): pass {name}.toarray()")
     for convert in _ways(value):
         try:
-            return Held(_filled(np.asarray(convert(value)))), f"{module} {type(value).__name__}"
+            found = convert(value)
+            array = _dense(found, name) if isinstance(found, Tensor) else _filled(np.asarray(found))
+            return Held(array), f"{module} {type(value).__name__}"
         except (TypeError, ValueError, RuntimeError, BufferError):
             continue
     raise TypeError(

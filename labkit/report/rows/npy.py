@@ -10,7 +10,7 @@ import numpy as np
 from labkit.report.rows.sniff import PICKLE, refuse
 from labkit.report.rows.stores import Columns, Flat, Later, Store, spooled
 
-BOMB = 200  # no float array shrinks so much, unless it is constant
+BOMB, LARGE = 200, 2**30  # no array of floats shrinks 200 times, unless it is constant; small ones do no harm
 
 
 def open_npy(path: Path) -> dict[str, Store]:
@@ -46,7 +46,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
     if there != wanted:
         says = f"holds {member.filename}, whose header says {shape} {dtype.name}, {wanted:,} bytes, and {there:,} are there"
         raise refuse(path, says, "save it again")
-    if member.file_size > 2**30 and member.file_size > BOMB * max(member.compress_size, 1):
+    if member.file_size > LARGE and member.file_size > BOMB * max(member.compress_size, 1):
         says = f"would unpack to {member.file_size:,} bytes from {member.compress_size:,}: almost only zeros, or a zip bomb"
         raise refuse(path, says, "save it with numpy.save if you trust it")
 

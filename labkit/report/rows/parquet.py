@@ -8,7 +8,7 @@ import numpy as np
 
 from labkit.report.rows.names import APART
 from labkit.report.rows.sniff import refuse
-from labkit.report.rows.stores import Held, Later, Store, spooled
+from labkit.report.rows.stores import Columns, Held, Later, Store, spooled
 
 BATCH = 2**26  # bytes of numbers at a time
 
@@ -68,15 +68,23 @@ def _plain(path: Path, name: str, n: int) -> Later:
 
 
 def _wide(path: Path, fields: list[Any], n: int) -> Later:
+    """Column after column, as they lie in the file: side by side, a thousand of them would be in memory at once."""
     dtype = np.result_type(*(_numpy(field) for field in fields))
-    names = [field.name for field in fields]
+    shape = (n, len(fields))
 
-    def batches() -> Iterator[np.ndarray]:
-        for batch in _batches(path, names, len(names)):
-            columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-            yield np.ascontiguousarray(np.stack(columns, 1, dtype=dtype, casting="unsafe"))
+    def columns() -> Iterator[np.ndarray]:
+        import pyarrow.parquet as parquet
 
-    return Later((n, len(names)), dtype.name, lambda: spooled(batches(), (n, len(names)), dtype))
+        with parquet.ParquetFile(path, pre_buffer=False) as file:
+            for field in fields:
+                (column,) = file.read([field.name], use_threads=False).columns
+                yield column.to_numpy().astype(dtype)
+
+    def unpack() -> Store:
+        flat = spooled(columns(), shape, dtype)
+        return Columns(flat.path, 0, shape, dtype, keep=flat)
+
+    return Later(shape, dtype.name, unpack)
 
 
 def _numpy(field: Any) -> np.dtype:

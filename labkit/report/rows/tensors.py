@@ -1,6 +1,7 @@
 """Tensors in files: torch.save (.pt, .pth, .bin), read without running what is in it, and safetensors."""
 
 import json
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ def open_torch(path: Path) -> dict[str, Store]:
     """The tensors of a file of torch.save, by their keys; mapped, so that they are read where rows are asked for."""
     with path.open("rb") as file:
         legacy = file.read(len(LEGACY)) == LEGACY
+    if legacy and tarfile.is_tarfile(path):  # two formats at once: torch before 2.6 runs the second of them
+        raise refuse(path, f"is {PICKLE[0]}", PICKLE[1])
     if not legacy:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):

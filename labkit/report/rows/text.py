@@ -86,29 +86,34 @@ class Table:
     def _slow(self, at: int, lines: Iterator[str], many: int) -> tuple[np.ndarray, int]:
         """(numbers, lines read): cell by cell, so that what is wrong can be named by its line and column."""
         reader = cells(lines, self.form.delimiter)
-        rows, read = [], 0
+        rows, where, read = [], [], 0
         for row in itertools.islice(reader, many):
-            here = at + read
-            read = getattr(reader, "line_num", read + 1)
             if any(cell.strip() for cell in row):
                 rows.append(row)
-                self._check(row, here)
+                where.append(at + read)
+            read = getattr(reader, "line_num", read + 1)
+        for row, line in zip(rows, where, strict=True):
+            self._check(row, line)
         self._keep(rows)
-        return np.array([[_value(row[j]) for j in self.form.numeric] for row in rows], np.float64), read
+        numbers = [[row[j] for j in self.form.numeric] for row in rows]
+        try:
+            return np.array(numbers, np.float64).reshape(len(rows), -1), read
+        except ValueError:  # something is missing, or is no number
+            return np.array([self._values(row, line) for row, line in zip(numbers, where, strict=True)]), read
 
     def _check(self, row: list[str], line: int) -> None:
-        form = self.form
-        if len(row) != len(form.names):
-            says = f"has {len(row)} cells in line {line} and {len(form.names)} in line {form.skip + 1}"
+        if len(row) != len(self.form.names):
+            says = f"has {len(row)} cells in line {line} and {len(self.form.names)} in line {self.form.skip + 1}"
             raise refuse(self.path, says, "every row needs as many; is a line cut off, or a delimiter inside a cell?")
-        for j in form.numeric:
-            if not number(row[j]):
-                hint = (
-                    "write 1.5, not 1,5"
-                    if row[j].strip().replace(",", "", 1).lstrip("-").isdecimal()
-                    else ("missing numbers may be empty or nan; columns of words need words in their first row")
-                )
-                raise refuse(self.path, f"has {row[j].strip()[:40]!r} in line {line}, {form.names[j]}: no number", hint)
+
+    def _values(self, row: list[str], line: int) -> list[float]:
+        for cell, j in zip(row, self.form.numeric, strict=True):
+            if not number(cell):
+                comma = cell.strip().lstrip("-").replace(",", "", 1).isdecimal()
+                hint = "missing numbers may be empty or nan; a column of words must have one in its first row"
+                hint = "write 1.5, not 1,5" if comma else hint
+                raise refuse(self.path, f"has {cell.strip()[:40]!r} in line {line}, {self.form.names[j]}: no number", hint)
+        return [_value(cell) for cell in row]
 
     def _keep(self, rows: list[list[str]]) -> None:
         for column, found in self.words.items():
