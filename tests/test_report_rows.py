@@ -160,6 +160,23 @@ def test_every_kind_of_number_is_read_exactly():
         assert torch.equal(scan(rows).high, z.double().amax(0))
 
 
+def test_blocks_are_the_readers_own():
+    for z in (Z64.clone(), Z64.numpy().copy()):
+        for _, block in read(z, "z1").blocks():
+            block.zero_()
+        assert (torch.as_tensor(z) == Z64).all()
+
+
+def test_a_frame_names_the_columns_that_are_no_numbers():
+    columns, kinds = ["a", "b", "word"], [np.dtype("f4"), np.dtype("f4"), np.dtype(object)]
+    frame = type("DataFrame", (), {"__module__": "pandas.core.frame", "columns": columns, "dtypes": kinds})()
+    frame.to_numpy = lambda: np.array([[1.0, 2.0, "x"]] * 5, object)
+    with pytest.raises(ValueError, match=r"z1 is a frame with columns that hold no numbers: word; .* labels="):
+        read(frame, "z1")
+    frame.to_numpy = lambda: Z.numpy()
+    assert read(frame, "z1").source == "pandas DataFrame" and torch.equal(read(frame, "z1").take(torch.arange(40)), Z64)
+
+
 def test_a_masked_entry_is_a_missing_one():
     z = np.ma.masked_array(Z.numpy(), np.arange(240).reshape(40, 6) == 13)
     assert scan(read(z, "z1")).bad_rows.tolist() == [2]
@@ -363,7 +380,9 @@ def test_classes_are_numbered_in_the_order_of_their_names(tmp_path):
     np.save(tmp_path / "y.npy", np.array([10, 2, 10, 3]))
     (tmp_path / "y.csv").write_text("10\n2\n10\n3\n")
     (tmp_path / "words.csv").write_text("label\nb\na\nb\nc\n")
+    (tmp_path / "series.csv").write_text(",0\n0,10\n1,2\n2,10\n3,3\n")  # as pandas writes a Series
     for value in (
+        tmp_path / "series.csv",
         [10, 2, 10, 3],
         torch.tensor([10.0, 2, 10, 3]),
         tmp_path / "y.npy",

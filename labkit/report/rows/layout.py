@@ -69,6 +69,8 @@ def _is_header(first: list[str], second: list[str] | None) -> bool:
     """Names stand where the row below has numbers; or they are 0, 1, 2 ..., as pandas calls what has no names."""
     if second is None:
         return not any(number(cell) for cell in first)
+    if not first[0].strip() and second[0].strip() in ("0", "1"):
+        return True  # above row numbers stands nothing
     counted = [int(cell) for cell in first if cell.strip().isdecimal()]
     if len(counted) > 1 and counted in (list(range(len(counted))), list(range(1, len(counted) + 1))):
         return len(counted) >= 8 or any("." in cell for cell in second)

@@ -18,7 +18,8 @@ KNOWN["z2"] += ("text_embeds", "text_features", "text")
 WANTED = {"rows": "rows of numbers, (n, d)", "classes": "one class for each row, (n,)", "pairs": "row numbers, (m, 2)"}
 ROWS = ("z1", "z2", "untrained")
 # Columns of a table that are no dimension of an embedding.
-APART = {"", "id", "index", "idx", "unnamed: 0", "__index_level_0__", "split", *KNOWN["labels"], *KNOWN["groups"]}
+SERIAL = {"", "id", "index", "idx", "row numbers", "unnamed: 0", "__index_level_0__"}  # they count rows
+APART = {*SERIAL, "split", *KNOWN["labels"], *KNOWN["groups"]}
 
 
 def choose(arrays: Mapping[str, Store], argument: str, what: str, key: str | None, file: str) -> str:
@@ -35,6 +36,7 @@ def choose(arrays: Mapping[str, Store], argument: str, what: str, key: str | Non
         return next(iter(arrays))
     sides = 2 if what == "rows" else 1
     could = {k: store for k, store in arrays.items() if _sides(store) == sides or (what == "pairs" and _sides(store) == 2)}
+    could = {k: store for k, store in could.items() if k.lower() not in SERIAL} or could
     named = [k for k in could if k.lower() == argument] or [k for k in KNOWN.get(argument, ()) if k in could]
     if len(could) == 1 or named:
         return named[0] if named else next(iter(could))

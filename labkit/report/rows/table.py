@@ -32,10 +32,13 @@ class Rows:
     def blocks(self, rows: int | None = None) -> Iterator[tuple[int, Tensor]]:
         """(number of the first row, (k, d) float64) over all rows in order; about 64 MiB each unless `rows` says how many."""
         for start, block in self.raw(rows):
-            yield start, block.double()
+            yield (
+                start,
+                block.to(torch.float64, copy=True),
+            )  # the user's own numbers stay as they are, whatever is done to these
 
     def raw(self, rows: int | None = None) -> Iterator[tuple[int, Tensor]]:
-        """The same in the type it came in."""
+        """The same in the type it came in, and perhaps in the user's own memory: to be read only."""
         step = rows or max(1, BLOCK // (8 * self.d))
         for start in range(0, self.n, step):
             yield start, self.store.read(start, min(start + step, self.n))
