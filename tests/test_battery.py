@@ -235,7 +235,7 @@ GOOD = [
     (nt_xent, "two_views", {}, "this is nt_xent(temperature=0.5)"),
     (nt_xent, "two_views", {"temperature": 0.2}, "this is nt_xent(temperature=0.2)"),
     (functools.partial(nt_xent, temperature=0.07), "two_views", {}, "this is nt_xent(temperature=0.07)"),
-    (lambda a, b: 3 * nt_xent(a, b, 0.1), "two_views", {}, "this is 3 x nt_xent(temperature=0.1)"),
+    (lambda a, b: 3 * nt_xent(a, b, 0.1), "two_views", {}, "this is 3 x nt_xent(temperature=0.1), to rounding"),
     (plain_vicreg, "two_views", {}, "none of the"),
     (byol, "two_views", {}, "none of the"),
     (Learned(), "modalities", {}, "this is clip_loss(temperature=0.2)"),
@@ -360,6 +360,29 @@ def test_it_leaves_the_callers_random_stream_alone():
 def test_what_was_understood_is_said():
     assert "policy_chosen_logps as chosen_logps" in str(card_of(trl_like, "preference"))
     assert "beta = 0.1" in str(card_of(trl_like, "preference"))
+
+
+class Fixed(nn.Module):
+    """As many are: targets of one batch size, prototypes of one width."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("target", torch.arange(8))
+        self.prototypes = nn.Linear(12, 12, bias=False).double()
+
+    def forward(self, x, y):
+        x, y = (self.prototypes(z.double()) for z in (x, y))
+        return F.cross_entropy(F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / 0.3, self.target)
+
+
+def test_a_function_for_one_size_alone_is_asked_at_that_size():
+    fn = Fixed()
+    assert "say rows=..., dim=..." in card_of(fn)["result"].says
+    card = card_of(fn, rows=8, dim=12)
+    assert card.passed and card["two rows"].verdict == "not applicable"
+    for wrong in ({"rows": 1}, {"dim": 2.5}):
+        with pytest.raises(ValueError, match="must be a whole number"):
+            card_of(fn, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`check_objective`: a function of somebody's in, its card out."""
 
+import contextlib
+import io
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -9,7 +12,7 @@ import torch
 
 from labkit.battery import basics, batches, extremes, known  # noqa: F401  (importing registers the checks, in this order)
 from labkit.battery.card import ObjectiveCard
-from labkit.battery.inputs import inputs
+from labkit.battery.inputs import size
 from labkit.battery.subject import Subject, subject
 from labkit.battery.trials import Bench, Check, known_keys, run
 from labkit.registry import ENTRIES, Entry
@@ -19,7 +22,14 @@ REFERENCES = {"two_views": "nt_xent", "views": "mv_info_nce", "labels": "sup_con
 
 
 def check_objective(
-    fn: Callable, kind: Kind = "two_views", *, expect: Mapping[str, bool] | None = None, quiet: bool = False, **options: Any
+    fn: Callable,
+    kind: Kind = "two_views",
+    *,
+    expect: Mapping[str, bool] | None = None,
+    rows: int | None = None,
+    dim: int | None = None,
+    quiet: bool = False,
+    **options: Any,
 ) -> ObjectiveCard:
     """What is wrong with a loss of your own, and what it is like: every check that labkit's own objectives must pass.
 
@@ -34,6 +44,7 @@ def check_objective(
             "preference": log-probabilities `(n,)` in the order chosen, rejected, ref_chosen, ref_rejected, or found by such
             names, lengths too; "meter" `(z)`, a number that is not trained.
         expect: what you know of it, such as `{"rotation": True, "gradient": False}`: True must pass, False must not.
+        rows, dim: for a function that is made for one batch size, or one width, alone: with its own targets or prototypes.
         quiet: do not print the card, only return it, and do not take the time.
         options: handed on to `fn`, such as `temperature=0.2`.
 
@@ -53,7 +64,7 @@ def check_objective(
     >>> card.passed
     True
     >>> print(card["catalog"].says)
-    this is info_nce(temperature=0.5), to 1e-16 on four random batches
+    this is info_nce(temperature=0.5), to rounding on four random batches
 
     The same with the logarithm of a sum of exponentials:
 
@@ -63,14 +74,24 @@ def check_objective(
     >>> [check.key for check in check_objective(careless, quiet=True).failed]
     ['low temperature']
     """
-    told = subject(fn, kind, options)
+    told = subject(fn, kind, options, fixed(rows=rows, d=dim))
     known_keys(expect or {})
     bench = Bench(told)
-    checks = run(bench, expect or {})
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it is called a few hundred times
+        warnings.simplefilter("ignore")
+        checks = run(bench, expect or {})
     card = ObjectiveCard(told.name, kind, spelled(told), checks, notes(told), timing="" if quiet else timing(bench, checks))
     if not quiet:
         card.show()
     return card
+
+
+def fixed(*, rows: int | None, d: int | None) -> dict[str, int]:
+    """The sizes that all batches must have."""
+    for name, given, least in (("rows", rows, 4), ("dim", d, 2)):
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < least):
+            raise ValueError(f"{name} must be a whole number >= {least}, got {given!r}")
+    return {letter: given for letter, given in (("n", rows), ("d", d)) if given is not None}
 
 
 def spelled(told: Subject) -> str:
@@ -101,15 +122,15 @@ def timing(bench: Bench, checks: tuple[Check, ...], n: int = 512, d: int = 128) 
     reference = bench.like or ENTRIES.get(reference_of(bench.subject))
     if reference is None or any(c.key in ("result", "deterministic", "reaches") and c.verdict == "failed" for c in checks):
         return ""
-    given = inputs(bench.entry, dtype=torch.float32, n=n, d=d)
+    given = bench.batch(dtype=torch.float32, n=n, d=d)
+    n, d = (size(bench.entry, given, letter) for letter in "nd")
     try:
         mine, theirs = median(bench.entry, given), median(reference, known.renamed(reference, given))
     except (RuntimeError, ValueError):
         return ""
-    size = f"{n:,} pairs of answers" if bench.subject.kind == "preference" else f"{n:,} rows of {d}"
-    return (
-        f"One step on {size}: {mine * 1e3:.2g} ms, labkit's {reference.name} {theirs * 1e3:.2g} ms ({mine / theirs:.1g} times)."
-    )
+    batch = f"{n:,} pairs of answers" if bench.subject.kind == "preference" else f"{n:,} rows of {d}"
+    times = f"{mine * 1e3:.2g} ms, labkit's {reference.name} {theirs * 1e3:.2g} ms ({mine / theirs:.1g} times)"
+    return f"One step on {batch}: {times}."
 
 
 def reference_of(told: Subject) -> str:

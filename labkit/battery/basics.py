@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.battery.trials import TRAINED, Bench, Found, trial
+from labkit.battery.trials import TRAINED, Bench, Found, short, trial
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -14,8 +14,15 @@ HALVES = (torch.float16, torch.bfloat16)
 @trial("result", "one finite number", fixed=False)
 def result(bench: Bench) -> Found:
     given = {n: x.float() if x.is_floating_point() else x for n, x in bench.given.items()}
-    with torch.random.fork_rng(devices=[]):
-        found = bench.subject.raw({n: x.clone() for n, x in given.items()})
+    try:
+        with torch.random.fork_rng(devices=[]):
+            found = bench.subject.raw({n: x.clone() for n, x in given.items()})
+    except (RuntimeError, ValueError, IndexError) as error:
+        if bench.subject.sizes:
+            raise
+        shapes = " and ".join(str(tuple(x.shape)) for x in given.values())
+        says = f"given {shapes}, it raised {type(error).__name__}: {short(error)}"
+        return Found("failed", None, f"{says}. If it is made for one batch size or width alone, say rows=..., dim=...")
     if not isinstance(found, Tensor):
         says = f"it returns {type(found).__name__}, not a torch tensor: no gradient can come through it"
         number = float(found) if isinstance(found, (int, float, np.ndarray)) and np.size(found) == 1 else None

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.battery.extremes import facing
-from labkit.battery.inputs import inputs
+from labkit.battery.inputs import size
 from labkit.battery.subject import parameters
 from labkit.battery.trials import PAIRED, Bench, Found, trial
 from labkit.registry import Entry, catalog, simplex
@@ -33,7 +34,7 @@ ITSELF = "the anchor is a candidate for itself, the likeliest one: mask the diag
 
 @trial("chance", "a model that tells nothing apart", fixed=True)
 def chance(bench: Bench) -> Found:
-    found = [(n, bench.value(alike(bench, n))) for n in (6, 11)]
+    found = [(len(next(iter(x.values()))), bench.value(x)) for x in (alike(bench, 6), alike(bench, 11))]
     value = found[0][1]
     if not all(math.isfinite(v) for _, v in found):
         return Found("not applicable", None, f"the value is {value}")
@@ -48,7 +49,7 @@ def chance(bench: Bench) -> Found:
             "look", value, "a masked logit still counts as e^0: multiplying by 0 leaves it in the sum, -inf takes it out"
         )
     grows = "" if abs(found[1][1] - value) < 1e-9 else f", and {found[1][1]:.5g} for 11"
-    return Found("passed", value, f"{value:.5g} for 6 rows{grows}")
+    return Found("passed", value, f"{value:.5g} for {found[0][0]} rows{grows}")
 
 
 def leftover(bench: Bench, value: float) -> bool:
@@ -65,7 +66,7 @@ def leftover(bench: Bench, value: float) -> bool:
 def alike(bench: Bench, n: int) -> Given:
     """Every embedding the same, every answer as likely as the next; classes of their own size."""
     same = -1.0 if bench.subject.kind == "preference" else 1.0
-    given = inputs(bench.entry, n=n)
+    given = bench.batch(n=n)
     return {
         k: torch.full_like(x, same) if x.is_floating_point() else torch.zeros_like(x) + (k != "labels")
         for k, x in given.items()
@@ -74,7 +75,7 @@ def alike(bench: Bench, n: int) -> Given:
 
 @trial("random", "random directions in many dimensions", kinds=(*PAIRED, "labels", "meter"))
 def random(bench: Bench) -> Found:
-    values = [bench.value(inputs(bench.entry, n=16, d=256, seed=seed)) for seed in range(5)]
+    values = [bench.value(bench.batch(n=16, d=256, seed=seed)) for seed in range(5)]
     mean = sum(values) / len(values)
     return Found(
         "passed", mean, f"{mean:.5g} on average for 16 rows in 256 dimensions: where training starts, if rows are spread"
@@ -83,19 +84,22 @@ def random(bench: Bench) -> Found:
 
 @trial("alignment", "perfect partners, everybody else apart", kinds=(*PAIRED, "labels"))
 def alignment(bench: Bench) -> Found:
-    n = 6
-    corners = simplex(n)
+    n, d = (size(bench.entry, bench.given, letter) for letter in "nd")
+    if "d" in bench.subject.sizes and d < n:
+        return Found("not applicable", None, f"{n} rows cannot lie equally far apart in {d} dimensions")
+    corners = F.pad(simplex(n), (0, max(0, d - n)))
     if bench.subject.kind == "labels":
-        given = {"z": corners[: n // 2].repeat_interleave(2, 0), "labels": torch.arange(n) // 2}
+        given = {"z": corners[: (n + 1) // 2].repeat_interleave(2, 0)[:n], "labels": torch.arange(n) // 2}
     elif bench.subject.kind == "views":
-        given = {"views": corners[:, None].expand(n, 3, n)}
+        given = {"views": corners[:, None].expand(n, 3, -1)}
     else:
         given = facing(dict.fromkeys(bench.given, corners), 1)
     options = {"temperature": 0.01} if bench.subject.temperature else {}
     value = bench.value(given, **options)
     at = " at a temperature of 0.01" if options else ""
-    own, spread = bench.subject.kind != "modalities", "the corners of a simplex"
-    if own and options and any(abs(value - math.log(k)) < 1e-6 for k in (2, 3)):
+    spread = "the corners of a simplex"
+    twins = {"two_views": 2, "labels": 2, "views": 3}.get(bench.subject.kind)  # the partners, and the anchor itself
+    if twins and options and abs(value - math.log(twins)) < 1e-6:
         return Found(
             "look", value, f"log({math.exp(value):.0f}){at}, and not 0: as near as the partner stands another: {ITSELF}"
         )
@@ -144,7 +148,7 @@ def renamed(entry: Entry, given: Given) -> Given:
 
 def matches(bench: Bench) -> Iterator[Match]:
     """Objectives that give the same values on four batches, up to a factor or a constant; exact ones first found."""
-    batches = [inputs(bench.entry, n=n, seed=s) for s, n in ((1, 6), (2, 6), (3, 9), (4, 9))]
+    batches = [bench.batch(n=n, seed=s) for s, n in ((1, 6), (2, 6), (3, 9), (4, 9))]
     mine = torch.tensor([bench.value(x) for x in batches], dtype=torch.float64)
     for entry, shared, open_ in candidates(bench):
         grid = [{}] if not open_ else [{open_[0]: x} for x in (TEMPERATURES if open_[0] == "temperature" else BETAS)]
@@ -188,7 +192,8 @@ def catalogued(bench: Bench) -> Found:
         m.entry.name for m in found[1:] if m.gap <= NEAR and (m.factor, m.shift) == (1, 0) and m.entry.name != first.entry.name
     ]
     also = f" (and {', '.join(dict.fromkeys(others))})" if others and (first.factor, first.shift) == (1, 0) else ""
-    says = f"this is {first}{also}, to {max(first.gap, 1e-16):.0e} on four random batches"
+    close = "to rounding" if first.gap < 1e-12 else f"to {first.gap:.0e}"
+    says = f"this is {first}{also}, {close} on four random batches"
     return Found("passed", first.gap, f"{says}{apart(bench, first)}")
 
 

@@ -59,6 +59,7 @@ class Subject:
     temperature: str
     reduces: bool
     supplied: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)  # of every batch, where it is made for one size alone
 
     def raw(self, given: Mapping[str, Tensor], **options: Any) -> Any:
         """What the function says, whatever that is."""
@@ -105,7 +106,7 @@ def parameters(fn: Callable) -> dict[str, inspect.Parameter]:
     return dict(found)
 
 
-def subject(fn: Any, kind: str, options: Mapping[str, Any]) -> Subject:
+def subject(fn: Any, kind: str, options: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> Subject:
     """Who is who among the function's arguments.
 
     Raises:
@@ -143,10 +144,16 @@ def subject(fn: Any, kind: str, options: Mapping[str, Any]) -> Subject:
         calls=calls,
         options={**options, **{n: USUAL[n] for n in supplied}},
         positional=positional or not every,
-        temperature=next((n for n in TEMPERATURE if n in every), ""),
+        temperature=next((n for n in TEMPERATURE if n in every and sharp(n, options.get(n, every[n].default))), ""),
         reduces="reduction" in every,
         supplied=supplied,
+        sizes=sizes or {},
     )
+
+
+def sharp(name: str, value: Any) -> bool:
+    """Whether a number of this name is a temperature: `t = 2` is the width of a potential, `t = 10` a scale of logits."""
+    return len(name) > 1 or not isinstance(value, (int, float)) or value <= 1
 
 
 def in_order(free: list[str], kind: str, fn: Callable, open_ended: bool) -> dict[str, str]:

@@ -83,7 +83,12 @@ class Bench:
 
     @functools.cached_property
     def given(self) -> dict[str, Tensor]:
-        return inputs(self.entry)
+        return self.batch()
+
+    def batch(self, *, dtype: torch.dtype = torch.float64, seed: int = 0, **sizes: int) -> dict[str, Tensor]:
+        """A random batch of these sizes, where the function is not made for one size alone."""
+        every: Any = {**sizes, **self.subject.sizes}
+        return inputs(self.entry, dtype=dtype, seed=seed, **every)
 
     @property
     def trained(self) -> list[str]:
