@@ -85,8 +85,8 @@ def jackknife(
     Source: Tukey 1958, with folds for single rows; Student's t with one degree of freedom less than there are folds.
     """
     values = torch.tensor(found, dtype=torch.float64)
-    reach = student(len(values) - 1) * stretch * values.std().item()
-    return Estimate(value, max(value - reach, least), min(value + reach, most))
+    reach = student(len(values) - 1) * stretch * values.std(correction=0).item()
+    return Estimate(value, max(value - reach, min(least, value)), min(value + reach, max(most, value)))
 
 
 def predicted(found: Sequence[float], level: float = LEVEL) -> Estimate:

@@ -13,7 +13,7 @@ from labkit.report.meters.sphere import Cloud, at_random, clouds, isotropic, par
 from labkit.report.pieces import Measured, Missing, Null, Number, Sample, card
 
 T = 2.0  # of uniformity
-BLOCK = 1024  # rows whose distances to all others are in memory at once
+BLOCK = 512  # rows whose distances to all others are in memory at once
 SHUFFLES = 10
 NORMAL = 1.959964  # two-sided 95 %
 

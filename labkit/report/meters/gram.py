@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from scipy import linalg
 from torch import Tensor
+from torch.nn.functional import pad
 
-from labkit.metrics.spectrum import scaled, singular_values
+from labkit.metrics.singular import eigenvalues, scaled, singular_values
 from labkit.report.drawing import Folds
 from labkit.report.meters.sphere import Cloud, without
 
@@ -36,7 +36,8 @@ def left_out(cloud: Cloud, drawn: Folds) -> list[Spectra]:
     rows = [len(cloud.points) - len(fold) for fold in drawn.rows]
     unit = [roots(gram) for gram in grams(cloud.centred, drawn, center=True)]
     given = [roots(gram) for gram in grams(scaled(cloud.given), drawn, center=False)]
-    return [Spectra(a[:n], b[:n], n) for a, b, n in zip(unit, given, rows, strict=True)]
+    most = min(cloud.points.shape)
+    return [Spectra(pad(a, (0, most - len(a))), b[:n], n) for a, b, n in zip(unit, given, rows, strict=True)]
 
 
 def grams(rows: Float[Tensor, "n d"], drawn: Folds, *, center: bool) -> Iterator[Tensor]:
@@ -57,6 +58,5 @@ def grams(rows: Float[Tensor, "n d"], drawn: Folds, *, center: bool) -> Iterator
 
 def roots(gram: Float[Tensor, "k k"]) -> Float[Tensor, "k"]:
     """Singular values from a Gram matrix, the largest first."""
-    found = linalg.eigh(gram.numpy(), eigvals_only=True, check_finite=False, driver="evr")
-    values = torch.from_numpy(found).flip(0)
+    values = torch.from_numpy(eigenvalues(gram.numpy())).flip(0)
     return torch.where(values > RESOLVED * values[0], values, 0.0).sqrt()

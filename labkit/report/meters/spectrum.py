@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labkit.metrics import Estimate
-from labkit.metrics.spectrum import entropy_rank, shares, slope, softly_counted
+from labkit.metrics.spectrum import entropy_rank, participation, shares, slope, softly_counted
 from labkit.report.drawing import Folds, jackknife, predicted
 from labkit.report.meters.gram import Spectra, left_out, spectra
 from labkit.report.meters.sphere import Cloud, at_random, clouds, collapsed, isotropic, parts, too_few, untrained
@@ -80,14 +80,14 @@ card(
 METERS: dict[str, Callable[[Spectra], Tensor]] = {
     "effective_rank": lambda s: softly_counted(s.unit),
     "rank_me": lambda s: entropy_rank(shares(s.given) + 1e-7),
-    "participation_ratio": lambda s: shares(s.unit.square()).square().sum().clamp(min=1e-300).reciprocal(),
+    "participation_ratio": lambda s: participation(s.unit),
     "top_share": lambda s: shares(s.unit.square())[0],
     "dead_directions": lambda s: (s.unit[: s.n - 1] <= BELOW * s.unit[0]).sum(),
     "spectrum_decay": lambda s: slope(s.unit.clamp(min=1e-7 * s.unit[0].item()), FIRST, LAST),
 }
 RANGES: dict[str, tuple[float, float]] = {
     "effective_rank": (1, inf),
-    "rank_me": (1, inf),
+    "rank_me": (0, inf),
     "participation_ratio": (1, inf),
     "top_share": (0, 1),
 }

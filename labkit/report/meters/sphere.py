@@ -55,8 +55,13 @@ def without(
     rows: Float[Tensor, "n d"], drawn: Folds, sum_of: Callable[[Tensor], Tensor] = lambda some: some.sum(0)
 ) -> Iterator[Tensor]:
     """A sum over rows without each fold, added up from the folds' own: a difference would lose what one large row hides."""
-    sums = torch.stack([sum_of(rows[some]) for some in (*drawn.rows, drawn.rest)])
-    return (sums[torch.arange(len(sums)) != k].sum(0) for k in range(len(drawn.rows)))
+    sums, after = [sum_of(rows[some]) for some in drawn.rows], [sum_of(rows[drawn.rest])]
+    for some in reversed(sums[1:]):
+        after.append(after[-1] + some)
+    before = torch.zeros_like(after[0])
+    for some in sums:
+        yield before + after.pop()
+        before = before + some
 
 
 def isotropic(n: int, d: int, seed: int) -> Float[Tensor, "n d"]:
