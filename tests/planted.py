@@ -310,4 +310,5 @@ VARIANTS: dict[Callable[[Tensor, Tensor, Tensor, Generator], Handed], str] = {
     sorted_labels: "misaligned-labels",
     sorted_and_rolled: "misaligned-labels",
 }
-FACTS = {"unnormalised", "low-precision", "dominating-dimension", "mixed-dtypes", "single-class"}  # named, but no alarm
+# Named, but no alarm: what one may want to know, and nothing that is broken.
+FACTS = {"unnormalised", "low-precision", "dominating-dimension", "mixed-dtypes", "single-class"}

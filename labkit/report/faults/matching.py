@@ -5,8 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from labkit.contrast import unit
 from labkit.report.faults.look import View
 
+MANY = 2048  # of which nearest neighbours are compared
 ROWS = 1024  # of which ranks are taken
 GRAMS = 512  # of which kernels are compared when the two widths say nothing about each other
 STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the second over the tenth
@@ -83,16 +85,26 @@ def best_matches(a: Tensor, b: Tensor, k: int, block: int = 1024) -> tuple[Tenso
     return torch.cat(values), torch.cat(who), back
 
 
-def alike(one: View, other: View, generator: torch.Generator) -> float:
-    """How much closer rows of one view come to rows of the other than to Gaussian rows of the same covariance.
+def alike(one: View, other: View, generator: torch.Generator) -> tuple[float, float]:
+    """How much closer rows come to rows of the other view, and to other rows of their own, than to Gaussian rows.
 
-    In units of what is left up to a perfect match; above 0 where both views lie in the same clusters, about 0 where the
-    second view has no structure of its own.
+    0 is as close as to Gaussian rows with the covariance of the view they are compared with, 1 is a perfect match. Clusters
+    and bent sheets bring rows of one cloud together; that rows of *two* clouds come closer than that needs a match for each.
     """
-    a, b = one.directions[:1024], other.directions[:1024]
-    found = float((a @ b.T).amax(1).mean())
-    mixing = torch.randn(len(b), len(other.directions), generator=generator, dtype=torch.float64)
-    gaussian = mixing @ other.centred / len(other.directions) ** 0.5 / other.scale
-    gaussian = torch.nn.functional.normalize(gaussian, dim=1)
-    chance = float((a @ gaussian.T).amax(1).mean())
-    return (found - chance) / max(1 - chance, 1e-9)
+    a, b = one.directions[:MANY].float(), other.directions[:MANY].float()
+    across = excess(a, b, gaussian(other, len(b), generator))
+    own = [excess(z, z, gaussian(view, len(z), generator), itself=True) for z, view in ((a, one), (b, other))]
+    return across, max(min(own), 0.0)
+
+
+def excess(a: Tensor, b: Tensor, chance: Tensor, itself: bool = False) -> float:
+    cosines = a @ b.T
+    found = float((cosines.fill_diagonal_(-1.0) if itself else cosines).amax(1).mean())
+    floor = float((a @ chance.T).amax(1).mean())
+    return (found - floor) / max(1 - floor, 1e-9)
+
+
+def gaussian(view: View, n: int, generator: torch.Generator) -> Tensor:
+    """Directions of Gaussian rows with the covariance of the view's unit rows."""
+    some = (view.centred / view.scale)[:MANY].float()
+    return unit(torch.randn(n, len(some), generator=generator) @ some)

@@ -28,12 +28,16 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum.sum(1), n)
 
 
+USUAL = (1, -1, 2, -2)  # a header, a dropped row
+
+
 def candidates(curve: Tensor, many: int = 4) -> list[int]:
-    """Shifts other than 0 worth a look: the sharpest spikes, and (where rows are sorted) the top of the hill that 0 lies on."""
+    """Shifts other than 0 worth a look: the sharpest spikes, the highest, and the top of the hill that 0 lies on."""
     n = len(curve)
     spikes = curve - (curve.roll(1) + curve.roll(-1)) / 2
-    found = [*spikes.topk(min(many, n)).indices.tolist(), top(curve)]
-    return list(dict.fromkeys(i if i <= n // 2 else i - n for i in found if i != 0))
+    highest = [i for z in (spikes, curve) for i in z.topk(min(many, n)).indices.tolist()]
+    found = [*(i if i <= n // 2 else i - n for i in [*highest, top(curve)]), *USUAL]
+    return [i for i in dict.fromkeys(found) if i != 0 and abs(i) < n]
 
 
 def top(curve: Tensor, reach: int = 8) -> int:

@@ -16,7 +16,7 @@ SURE = 5.0  # standard deviations above shuffled pairs: the pairs are no acciden
 SOME = 0.05  # of the rows belong elsewhere
 ROWS = 64  # from which on a likeness of two clouds is believed
 WIDTH = 32  # random directions in which shifts are looked for
-SHARED = 0.25  # how much of the way to a perfect match the views share, beyond a Gaussian
+CLOSER = 0.06, 1.2  # of the way to a perfect match that rows come closer across views than within: a + b / sqrt(n)
 
 
 def paired(look: Look) -> Iterator[Finding]:
@@ -121,8 +121,9 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
         if wide_alike and len(look.apart) > 1:
             yield unaligned(other.name, kernel)
         return
-    together = matching.alike(one, other, generator) if wide_alike else 0.0
-    yield at_chance(other.name, len(look), together, max(score, kernel))
+    across, within = matching.alike(one, other, generator) if wide_alike else (0.0, 0.0)
+    closer = across - within > CLOSER[0] + CLOSER[1] / min(len(look), matching.MANY) ** 0.5
+    yield at_chance(other.name, closer and len(look) >= ROWS, across - within, max(score, kernel))
 
 
 def belongs_elsewhere(moved: matching.Elsewhere, look: Look) -> bool:
@@ -163,17 +164,16 @@ def unaligned(name: str, kernel: float) -> Finding:
     )
 
 
-def at_chance(name: str, n: int, together: float, score: float) -> Finding:
-    shared = together > SHARED and n >= ROWS
+def at_chance(name: str, closer: bool, together: float, score: float) -> Finding:
     says = f"Pairs are at chance: partners are no closer than shuffled pairs ({score:.1f} standard deviations)"
     more = (
-        f", although rows of z1 and {name} lie in the same places, {percent(min(together, 1.0))} of the way to a perfect match."
-        if shared
+        f", although rows of z1 come closer to rows of {name} than to other rows of z1: partners seem to be there, at other rows."
+        if closer
         else f". No other matching of the rows is better: by these numbers z1 and {name} have nothing to do with each other."
     )
     return Finding(
         "shuffled-pairs",
-        shared,
+        closer,
         "z1, z2",
         "sanity",
         says + more,
