@@ -1,4 +1,4 @@
-"""From what a reader has to a report, end to end: files in, words out, the same twice, and nothing said that was not measured."""
+"""From what a reader has to a report, end to end: every number beside its floor, the same bytes twice, nothing made up."""
 
 import json
 import math
