@@ -26,7 +26,12 @@ from labkit.registry import Entry, catalog
 # Options that an entry needs to make sense of inputs this small.
 OPTIONS: dict[str, dict[str, Any]] = {
     "knn_accuracy": {"k": 2},
+    "knn_leave_one_out": {"k": 2},
     "neighbour_overlap": {"k": 2},
+    "hubness": {"k": 2},
+    "antihubs": {"k": 2},
+    "robin_hood": {"k": 2},
+    "recall_at_k": {"k": 4},
     "few_label_probe": {"per_class": 1, "draws": 2},
     "push_share": {"fraction": 0.4},
     "spectrum_decay": {"first": 1, "last": 3},
@@ -64,6 +69,9 @@ ELSEWHERE = {
     "few_label_probe": "test_metrics.py::test_few_label_probe_is_the_mean_over_draws",
     "clustering_accuracy": "test_metrics.py::test_clusters_and_classes",
     "clustering_nmi": "test_metrics.py::test_clusters_and_classes",
+    "modality_auc": "test_report_neighbours.py::test_modality_auc_is_that_of_scipy_and_scikit_learn",
+    "neural_collapse": "test_report_classes.py::test_neural_collapse_is_the_papers_formula",
+    "ridge_probe": "test_report_classes.py::test_ridge_probe_is_scikit_learns",
 }
 ORACLES = Path(__file__).parent / "oracles"
 

@@ -124,3 +124,58 @@ def neighbour_overlap(a, b, k=10):
         return set(sorted((j for j in range(n) if j != i), key=lambda j: -dot(z[i], z[j]))[:k])
 
     return math.fsum(len(nearest(a, i) & nearest(b, i)) / k for i in range(n)) / n
+
+
+def k_occurrence(z, queries=None, k=10):
+    z, alone = [unit(row) for row in z], queries is None
+    asked = z if alone else [unit(row) for row in queries]
+    counts = [0] * len(z)
+    for i, q in enumerate(asked):
+        for j in sorted((j for j in range(len(z)) if not (alone and j == i)), key=lambda j: -dot(q, z[j]))[:k]:
+            counts[j] += 1
+    return counts
+
+
+def hubness(z, queries=None, k=10):
+    counts = k_occurrence(z, queries, k)
+    mean = math.fsum(counts) / len(counts)
+    second, third = (math.fsum((c - mean) ** p for c in counts) / len(counts) for p in (2, 3))
+    return third / second**1.5 if second else 0.0
+
+
+def antihubs(z, queries=None, k=10):
+    return k_occurrence(z, queries, k).count(0) / len(z)
+
+
+def robin_hood(z, queries=None, k=10):
+    """What the rows above the mean would have to give away."""
+    counts = k_occurrence(z, queries, k)
+    mean = math.fsum(counts) / len(counts)
+    return math.fsum(c - mean for c in counts if c > mean) / math.fsum(counts)
+
+
+def knn_leave_one_out(z, labels, groups=None, k=20, temperature=0.07):
+    groups, right = groups or list(range(len(z))), 0
+    for i in range(len(z)):
+        others = [j for j in range(len(z)) if groups[j] != groups[i]]
+        if others:
+            train_z, train_y = [z[j] for j in others], [labels[j] for j in others]
+            right += knn_accuracy(train_z, train_y, [z[i]], [labels[i]], min(k, len(others)), temperature)
+    return right / len(z)
+
+
+def class_separation(z, labels):
+    z = [unit(row) for row in z]
+
+    def squares(rows):
+        middle = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+        return math.fsum(squared_distance(row, middle) for row in rows)
+
+    inside = math.fsum(squares([row for row, y in zip(z, labels, strict=True) if y == c]) for c in set(labels))
+    return 1 - inside / squares(z)
+
+
+def recall_at_k(a, b, groups=None, k=1):
+    a, b, groups = [unit(row) for row in a], [unit(row) for row in b], groups or list(range(len(a)))
+    ranks = [sum(groups[j] != groups[i] and dot(a[i], b[j]) > dot(a[i], b[i]) for j in range(len(b))) for i in range(len(a))]
+    return sum(rank < k for rank in ranks) / len(a)
