@@ -1,9 +1,12 @@
 """What a reader hands to an explorer, checked by name: whole numbers, and embeddings with their classes."""
 
+import os
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 def whole(value: Any, name: str, least: int) -> int:
@@ -36,6 +39,32 @@ def array(value: Any, name: str) -> np.ndarray:
         return np.asarray(value)
     except ValueError:
         raise TypeError(f"{name} must be a tensor or an array, got {type(value).__name__} of uneven rows") from None
+
+
+def embeddings(value: Any, name: str) -> Tensor:
+    """A tensor on the processor, without a gradient; floating numbers in double precision. Shapes are checked elsewhere.
+
+    Raises:
+        TypeError: a file, or what is no array of numbers.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a tensor or an array, got a path: labkit.report(path, ...).explore() reads files")
+    rows = array(value, name)
+    if rows.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(value).__name__}")
+    return torch.from_numpy(rows.astype(np.float64) if rows.dtype.kind == "f" else rows.astype(np.int64))
+
+
+def numbered(labels: Any) -> Tensor:
+    """Classes as whole numbers: those that they are, or the places of words in their order.
+
+    Raises:
+        TypeError: numbers that are not whole.
+    """
+    found = array(labels, "labels")
+    if found.dtype.kind in "OUSb" or (found.dtype.kind == "i" and found.size and found.min() < 0):
+        found = np.unique(found.astype(str) if found.dtype.kind == "O" else found, return_inverse=True)[1].reshape(found.shape)
+    return torch.from_numpy(np.ascontiguousarray(found.astype(np.int64) if found.dtype.kind in "iu" else found))
 
 
 def rows_and_classes(z: Any, labels: Any, least: int) -> tuple[np.ndarray, np.ndarray]:

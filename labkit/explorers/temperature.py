@@ -5,7 +5,9 @@
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +17,18 @@ from torch import Tensor
 from labkit import metrics
 from labkit.contrast import unit
 from labkit.explorers.core import Control, Explorer, Model, State, digest, nearest
-from labkit.explorers.temperature_scene import ALT, OWN_ALT, SENTENCES, own_scene, scene
+from labkit.explorers.given import embeddings, numbered
+from labkit.explorers.temperature_scene import ALT, OWN_ALT, own_scene, scene
+from labkit.explorers.temperature_words import SENTENCES, UNTOLD
 from labkit.explorers.weighing import BOUNDS, METERS, NOTHING, WEIGHED, Grid, Models
 from labkit.recipes import pushes
 from labkit.recipes.temperature_grid import DATA, TEMPERATURES
 from labkit.registry import checked
 from labkit.results import load
 
-LOSSES = {"nt_xent": "NT-Xent", "dcl": "DCL", "dhel": "DHEL", "sup_con": "SupCon"}
+UNTOLD_LOSSES = {"nt_xent": "NT-Xent", "dcl": "DCL", "dhel": "DHEL"}  # that need no classes
+GATHERED, SPREAD = 0.9, 0.2  # of the push on the nearest 5 %: nearly all of it, and little more than an even share
+LOSSES = UNTOLD_LOSSES | {"sup_con": "SupCon"}
 MODES = {"re-train": "re-train: a model each", "re-weigh": "re-weigh: one model"}
 MOST = 256  # rows of somebody's own; more are drawn from
 
@@ -63,14 +69,15 @@ def stored() -> Grid:
 
 
 @checked(sizes={"n": 2}, raw=False)
-def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor, "n"], seed: int = 0) -> Models:
+def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor, "n"] | None = None, seed: int = 0) -> Models:
     """Somebody's own embeddings, as the only model of a data set: what nobody can know of them is NaN."""
     rows, whose = torch.arange(len(z1)), "Your embeddings"
     if len(rows) > MOST:
         rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:MOST].sort().values
         whose += f" ({MOST} of {len(z1)} rows, drawn with seed {seed})"
-    z, y = torch.stack([z1, z2])[:, rows].float(), labels[rows]
-    first, second = unit(z.double())
+    z, y = torch.stack([single(z1[rows]), single(z2[rows])]), torch.zeros_like(rows) if labels is None else labels[rows]
+    losses = LOSSES if labels is not None else UNTOLD_LOSSES
+    first, second = unit(z[0].double()), unit(z[1].double())
     spectrum = metrics.singular_spectrum(first)
     measured = {
         "uniformity": float(metrics.uniformity(first)),
@@ -78,8 +85,8 @@ def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor
         "mean_norm": float(metrics.mean_norm(first)),
         "rank": float(metrics.effective_rank(first, center=True)) if spectrum[0] > NOTHING else 0.0,
     }
-    weighed = [pushes.weighed(loss, first, second, y, TEMPERATURES) for loss in LOSSES]
-    many = len(LOSSES)
+    weighed = [pushes.weighed(loss, first, second, y, TEMPERATURES) for loss in losses]
+    many, spans = len(losses), [span(row["push_near"]) for row in weighed]
     return Models(
         name="yours",
         labels=y.numpy().astype(np.int32),
@@ -88,33 +95,62 @@ def yours(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], labels: Int[Tensor
         untrained={name: np.full(many, np.nan, np.float32) for name in METERS},
         weighed={name: np.array([[row[name]] for row in weighed], np.float32) for name in WEIGHED},
         spectrum=np.stack([spectrum.numpy()[None]] * many).astype(np.float32),
-        bounds={name: np.array(found, np.float32) for name, found in pushes.bounds(list(LOSSES), y, TEMPERATURES).items()},
+        bounds={name: np.array(found, np.float32) for name, found in pushes.bounds(list(losses), y, TEMPERATURES).items()},
         whose=f"{whose}, which are not re-trained",
+        span=np.array([ends for ends, _ in spans], np.float32),
+        told=[words for _, words in spans],
     )
+
+
+def single(z: Tensor) -> Tensor:
+    """In single precision; rows too long for it are all shortened alike: only their direction counts."""
+    longest = float(z.abs().max())
+    return (z / longest if longest > 1e30 or longest < 1e-30 else z).float()
+
+
+def span(shares: Sequence[float]) -> tuple[tuple[float, float], str]:
+    """Between which temperatures the share of the nearest falls from GATHERED to SPREAD, and that in words.
+
+    >>> span([0.95, 0.9] + [0.5] * 21 + [0.2, 0.1])[1]
+    '90% at 0.024, 20% at 1.7'
+    """
+    ends, words = [], []
+    for level, edge in ((GATHERED, 0), (SPREAD, -1)):
+        below = [k for k, share in enumerate(shares) if share <= level]
+        if not below or (below[0] == 0 and shares[0] < level):  # it is not reached between the slider's ends
+            ends.append(TEMPERATURES[edge])
+            words.append(f"{shares[edge]:.0%} at {TEMPERATURES[edge]:g}")
+            continue
+        k = max(below[0], 1)
+        part = (shares[k - 1] - level) / max(shares[k - 1] - shares[k], 1e-12)
+        at = np.exp(np.log(TEMPERATURES[k - 1]) + part * np.log(TEMPERATURES[k] / TEMPERATURES[k - 1]))
+        ends.append(float(at))
+        words.append(f"{level:.0%} at {at:.2g}")
+    return (ends[0], ends[1]), f"{words[0]}, {words[1]}"
 
 
 # ---------------------------------------------------------------- the explorer
 
 
-def explorer(grid: Grid, start: Temperature, *, own: bool) -> Explorer[Temperature]:
+def explorer(grid: Grid, start: Temperature, *, own: bool, classes: bool = True) -> Explorer[Temperature]:
     modes = ("re-weigh",) if own else tuple(MODES)
     numbers = range(len(next(iter(grid.sets.values())).labels))
     again = ("mode", ("re-weigh",))
     made = Explorer(
         name="temperature",
-        title="Temperature",
+        title="Temperature, re-weighed on your embeddings" if own else "Temperature",
         start=start,
         controls=(
             Control("data", "data", tuple(grid.sets), kind="toggle"),
-            Control("loss", "loss", tuple(LOSSES), kind="menu", words=tuple(LOSSES.values())),
+            Control("loss", "loss", tuple(grid.losses), kind="menu", words=tuple(grid.losses.values())),
             Control("mode", "mode", modes, kind="toggle", words=tuple(MODES[mode] for mode in modes)),
             Control("temperature", "temperature", TEMPERATURES),
             Control("trained", "trained at", TEMPERATURES, when=again, follows="temperature"),
             Control("anchor", "anchor", tuple(numbers), words=tuple(f"instance {i}" for i in numbers)),
         ),
         show=grid.show,
-        scene=own_scene() if own else scene(),
-        sentences=SENTENCES,
+        scene=own_scene(classes=classes) if own else scene(),
+        sentences=SENTENCES if classes else UNTOLD,
         alt=OWN_ALT if own else ALT,
         model=Model("temperature", grid.plain()),
     )
@@ -137,15 +173,10 @@ def asked(mode: str | None, trained: float | None, *, own: bool) -> str:
     return mode
 
 
-def plain(tensor: Tensor) -> Tensor:
-    """Without a gradient, on the processor; what is no tensor is left to the checks."""
-    return tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor
-
-
 def temperature(
-    z1: Tensor | None = None,
-    z2: Tensor | None = None,
-    labels: Tensor | None = None,
+    z1: Any = None,
+    z2: Any = None,
+    labels: Any = None,
     *,
     data: str = "circle",
     loss: str = "nt_xent",
@@ -158,8 +189,10 @@ def temperature(
     """The temperature explorer, on models that ship with labkit, or on your own embeddings.
 
     Args:
-        z1, z2, labels: two views `(n, d)` of your instances and their classes; they are not re-trained, only re-weighed. Of
-            more than 256 rows, 256 are drawn.
+        z1, z2: two views `(n, d)` of your instances, tensors or arrays, of any length; your model is not re-trained, its
+            embeddings are only re-weighed. Of more than 256 rows, 256 are drawn. Shaded is where the push goes from the nearest
+            to everybody: that says who is pushed, and promises no accuracy.
+        labels: `(n,)`, their classes, numbers or words; without them what speaks of classes is left out.
         data: "circle" or "digits", where no embeddings are given.
         loss: "nt_xent", "dcl", "dhel" or "sup_con".
         mode: "re-train" (each temperature has a model of its own) or "re-weigh" (one model, whose push is shared out anew);
@@ -171,17 +204,20 @@ def temperature(
 
     Raises:
         ValueError, TypeError: an unknown data set, loss, mode or control; a temperature out of range; `trained` in re-train
-            mode; only some of `z1, z2, labels`, or shapes that do not go together.
+            mode; only one of `z1, z2`, labels without them, or shapes that do not go together.
     """
     at = nearest(TEMPERATURES, temperature, "temperature")
-    own = z1 is not None and z2 is not None and labels is not None
+    own = z1 is not None and z2 is not None
     mode = asked(mode, trained, own=own)
     before = at if trained is None else nearest(TEMPERATURES, trained, "trained")
-    if z1 is not None and z2 is not None and labels is not None:
-        models = yours(plain(z1), plain(z2), plain(labels), seed=seed)
-        start = Temperature("yours", loss, mode, at, at)
-        made = explorer(Grid({"yours": models}, LOSSES, TEMPERATURES), start, own=True)
+    if own:
+        classes = labels is not None
+        if loss == "sup_con" and not classes:
+            raise ValueError("loss='sup_con' needs labels: it pulls all of a class together")
+        models = yours(embeddings(z1, "z1"), embeddings(z2, "z2"), numbered(labels) if classes else None, seed=seed)
+        grid = Grid({"yours": models}, LOSSES if classes else UNTOLD_LOSSES, TEMPERATURES)
+        made = explorer(grid, Temperature("yours", loss, mode, at, at), own=True, classes=classes)
         return replace(made, mine=digest(models.z, models.labels)).hidden(hide)
     if not (z1 is z2 is labels is None):
-        raise ValueError("z1, z2 and labels belong together: give all three, or none for the models that ship")
+        raise ValueError("z1, z2 and labels belong together: give both views and, if you have them, labels; or none of them")
     return explorer(stored(), Temperature(data, loss, mode, at, before), own=False).hidden(hide)

@@ -1,10 +1,8 @@
-"""How the temperature explorer looks, and what it says of a change."""
+"""How the temperature explorer looks."""
 
 import numpy as np
 
-from labkit.explorers.core import Sentence
-from labkit.explorers.weighing import SEEDS_SD
-from labkit.figures.scene import Axis, Panel, Scene, area, bars, categories, line, points, rule, text
+from labkit.figures.scene import Axis, Panel, Scene, area, bars, categories, line, points, rects, rule, text
 from labkit.recipes.temperature_grid import TEMPERATURES
 
 # The anchor's own class first; the other ten have colours of their own.
@@ -28,75 +26,102 @@ ALT = (
     f"{SHARED}"
 )
 OWN_ALT = (
-    f"Linked views of your embeddings at one temperature: {PARTS}the spectrum; and the loss between its chance line and its "
-    f"floor. At another temperature {SHARED}"
+    "Linked views of your embeddings at one temperature; your model is not re-trained: the embeddings, with each point as "
+    "large as its share of the push on one anchor; at which similarity the push is, and where the pairs are; how much of the "
+    "push falls on the nearest 5% at every temperature; the spectrum; and the loss between its chance line and its floor. At "
+    f"another temperature {SHARED}"
 )
+STILL = "Your embeddings, not re-trained"
 
 
-def embedding(at: tuple[float, float, float, float]) -> Panel:
+def embedding(at: tuple[float, float, float, float], *, own: bool = False, classes: bool = True) -> Panel:
+    whom = "Whom ★ pushes: own class {anchor_same:.0%}" if classes else "Whom ★ pushes"
+    color = categories("$color", PALETTE) if classes else "blue"
+    hover = HOVER if classes else HOVER.partition(": ")[2]
     return Panel(
         at,
         (
             line(np.cos(CIRCLE), np.sin(CIRCLE), color="grid", width=1.5),
-            points("$x", "$y", size="$size", color=categories("$color", PALETTE), opacity=0.75, hover=HOVER, pick="anchor"),
+            points("$x", "$y", size="$size", color=color, opacity=0.75, hover=hover, pick="anchor"),
             points("$anchor_x", "$anchor_y", size=17, color="yellow", symbol="star"),
         ),
-        title="Whom ★ pushes: own class {anchor_same:.0%}",
+        title=f"{STILL}\n{whom}" if own else whom,
         x=Axis(low=-1.25, high=1.25, hidden=True),
         y=Axis(low=-1.25, high=1.25, hidden=True),
         equal=True,
     )
 
 
-def similarity(at: tuple[float, float, float, float]) -> Panel:
-    """At which cosine the pairs are, and above them at which the push is."""
+def similarity(at: tuple[float, float, float, float], *, classes: bool = True) -> Panel:
+    """At which cosine the pairs are, and above them at which the push is; without classes all others are of one kind."""
     marks = [
         text(-178, 5.75, "dotted: if all were pushed alike", color="muted", size=12),
         text("$peak_x", 5.2, "{peak:.0%} per 5°", color="muted", size=12, anchor="end", halo=True),
-        area("$similarity", "$ridge_push_same", "$ridge_push", color="blue", opacity=0.45),
-        area("$similarity", 3, "$ridge_push_same", color="vermilion", opacity=0.7),
+    ]
+    if classes:
+        marks.append(area("$similarity", "$ridge_push_same", "$ridge_push", color="blue", opacity=0.45))
+    marks += [
+        area("$similarity", 3, "$ridge_push_same", color="vermilion" if classes else "blue", opacity=0.7 if classes else 0.45),
         line("$similarity", "$ridge_push", color="ink", width=1.5),
         line("$similarity", "$ridge_even", color="muted", width=1.5, dash="dot"),
     ]
-    for base, name, color in ((0, "other", "blue"), (1, "same", "vermilion"), (2, "positive", "green")):
+    rows = ((0, "other", "blue"), (1, "same", "vermilion"), (2, "positive", "green"))
+    for base, name, color in rows if classes else ((1, "same", "blue"), rows[2]):
         marks += [
             area("$similarity", base, f"$ridge_{name}", color=color, opacity=0.45),
             line("$similarity", f"$ridge_{name}", color=color, width=1.5),
         ]
-    words = ("other classes", "own class", "positives", "the push")
+    words = ("other classes", "own class", "positives", "the push") if classes else ("all others", "positives", "the push")
     return Panel(
         at,
         tuple(marks),
-        title="Whom all anchors push: own class {push_same:.0%}",
+        title="Whom all anchors push: own class {push_same:.0%}" if classes else "At which similarity all anchors push",
         x=COSINE,
-        y=Axis("", 0, 6, ticks=(0, 1, 2, 3), words=words),
+        y=Axis("", 0, 6, ticks=(0, 1, 2, 3), words=words) if classes else Axis("", 1, 6, ticks=(1, 2, 3), words=words),
     )
 
 
-def plane(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
-    all_models = (
-        line("$alignment_all", "$uniformity_all", color="muted", width=1),
-        points("$alignment_all", "$uniformity_all", size=5, color="muted", hover="trained at {taus:g}"),
-        text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12, halo=True),
-    )
-    now = points("$alignment", "$uniformity", size=13, color="vermilion", hover="this model")
+def plane(at: tuple[float, float, float, float]) -> Panel:
     return Panel(
         at,
-        (now,) if own else (*all_models, now),
+        (
+            line("$alignment_all", "$uniformity_all", color="muted", width=1),
+            points("$alignment_all", "$uniformity_all", size=5, color="muted", hover="trained at {taus:g}"),
+            text("$alignment_all", "$uniformity_all", ENDS, color="muted", size=12, halo=True),
+            points("$alignment", "$uniformity", size=13, color="vermilion", hover="this model"),
+        ),
         title="Alignment {alignment:.2f}, uniformity {uniformity:.2f}",
         x=Axis("alignment", 0, "$far"),
         y=Axis("uniformity", "$low", "$high", ticks="$ticks"),
     )
 
 
-def spectrum(at: tuple[float, float, float, float]) -> Panel:
+def nearest(at: tuple[float, float, float, float]) -> Panel:
+    """How much of the push the nearest take at every temperature, and between which temperatures that changes."""
+    return Panel(
+        at,
+        (
+            rects("$span_low", "$span_high", 0, 1.05, color="sky", opacity=0.25),
+            rule(x="$now"),
+            rule(y=0.05, color="muted", width=1, dash="dot"),
+            line("$taus", "$near_all", color="blue"),
+            points("$now", "$push_near", size=10, color="blue"),
+        ),
+        title="The nearest 5% get {push_near:.0%}\n{span_told}",
+        x=TAUS,
+        y=Axis("share of the push", 0, 1.05, ticks=(0, 0.5, 1), format=".0%"),
+    )
+
+
+def spectrum(at: tuple[float, float, float, float], *, own: bool = False) -> Panel:
+    rank = "rank {rank:.1f} of {dimensions}"
     return Panel(
         at,
         (
             bars("$number", "$spectrum", color="purple", hover="direction {number}: {spectrum:.2f} of the widest"),
             text(0.7, 0.6, "{no_width}", color="muted", size=12, halo=True),
         ),
-        title="Spectrum: rank {rank:.1f} of {dimensions}",
+        title=f"Alignment {{alignment:.2f}}, uniformity {{uniformity:.2f}}\n{rank}" if own else f"Spectrum: {rank}",
         x=Axis("direction", 0.5, "$last", ticks="$counted"),
         y=Axis("singular value", 0, 1.05, ticks=(0, 0.5, 1)),
     )
@@ -167,125 +192,15 @@ def scene() -> Scene:
     )
 
 
-def own_scene() -> Scene:
-    """Without what one model cannot show."""
+def own_scene(*, classes: bool = True) -> Scene:
+    """Without what one model cannot show, and with where its push goes."""
     return Scene(
         (
-            embedding((0, 0, 0.44, 0.58)),
-            similarity((0.44, 0, 1, 0.58)),
-            plane((0, 0.58, 0.31, 1), own=True),
-            spectrum((0.31, 0.58, 0.61, 1)),
-            loss((0.61, 0.58, 1, 1)),
+            embedding((0, 0, 0.44, 0.58), own=True, classes=classes),
+            similarity((0.44, 0, 1, 0.58), classes=classes),
+            nearest((0, 0.58, 0.33, 1)),
+            spectrum((0.33, 0.58, 0.66, 1), own=True),
+            loss((0.66, 0.58, 1, 1)),
         ),
-        height=540,
+        height=580,
     )
-
-
-SAME = "{before.push_same:.1%} → {after.push_same:.1%}"
-NEAR = "{before.push_near:.1%} → {after.push_near:.1%}"
-CLOSE = "same-class cosine {before.same_class:.3f} → {after.same_class:.3f}"
-SEEDS = f"another seed alone may change that by {SEEDS_SD:g}"
-WEIGHED = "{after.whose}, weighed at {after.temperature:g} instead of {before.temperature:g}: no point moved"
-TRAINED = "Another model, trained at {after.trained:g} instead of {before.trained:g}"
-OTHER = "Another model, trained with {after.loss_name} instead of {before.loss_name}"
-EVEN = "of an anchor's push falls on its own class, which is {after.even:.0%} of those it can push."
-AGAIN, ANEW, OWN = {"mode": "re-weigh"}, {"mode": "re-train"}, {"data": "yours"}
-TOLD = {"loss": "sup_con"}  # the classes
-
-SENTENCES = (
-    Sentence(
-        f"{WEIGHED}. The own class are positives here; whoever of them takes more than an even share is pushed back: {SAME} of "
-        f"the push, and {NEAR} falls on the nearest twentieth.",
-        changed="temperature",
-        when=AGAIN | TOLD,
-    ),
-    Sentence(
-        f"{WEIGHED}, but small differences of cosine now count for more, and the push gathers on the nearest: {NEAR} on the "
-        f"nearest twentieth, {SAME} on the own class.",
-        changed="temperature",
-        when=AGAIN,
-        falls="temperature",
-        rises="push_near",
-    ),
-    Sentence(
-        f"{WEIGHED}, but small differences of cosine now count for less, and the push spreads out: {NEAR} on the nearest "
-        f"twentieth, {SAME} on the own class.",
-        changed="temperature",
-        when=AGAIN,
-        rises="temperature",
-        falls="push_near",
-    ),
-    Sentence(
-        f"{WEIGHED}. {NEAR} of the push on the nearest twentieth, {SAME} on the own class.", changed="temperature", when=AGAIN
-    ),
-    Sentence(
-        f"{TRAINED} and told the classes: its own class is pulled in, and pushed back only where one takes more than an even "
-        f"share: {SAME} of the push; {CLOSE}.",
-        changed="temperature",
-        when=ANEW | TOLD,
-    ),
-    Sentence(
-        f"{TRAINED}: its classes spread out, {CLOSE}. {SAME} of its push falls on the own class.",
-        changed="temperature",
-        rises="apart",
-        falls="closer",
-    ),
-    Sentence(
-        f"{TRAINED}: its classes draw together, {CLOSE}. {SAME} of its push falls on the own class.",
-        changed="temperature",
-        rises="closer",
-        falls="apart",
-    ),
-    *(
-        Sentence(
-            f"{TRAINED}: {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.",
-            changed="temperature",
-            rises=up,
-            falls=down,
-        )
-        for up, down in (("closer", ""), ("", "closer"), ("apart", ""), ("", "apart"))
-    ),
-    Sentence(
-        f"{TRAINED}: its classes hardly move, {CLOSE}, and {SEEDS}. {SAME} of its push falls on the own class.",
-        changed="temperature",
-    ),
-    Sentence(
-        "Re-weigh: the model trained at {after.trained:g} stays, and no point moves. The slider now only changes how the push "
-        "is shared out.",
-        changed="mode",
-        when=AGAIN,
-    ),
-    Sentence(
-        "Re-train: every temperature is another model, really trained with it; this one at {after.trained:g}.", changed="mode"
-    ),
-    Sentence(
-        f"{TRAINED}, and weighed at the same {{after.temperature:g}}: {SAME} of its push on the own class; {CLOSE}.",
-        changed="trained",
-    ),
-    Sentence(
-        "{after.whose}, under {after.loss_name} instead of {before.loss_name}: no point moved; "
-        f"{SAME} of the push on the own class.",
-        changed="loss",
-        when=OWN,
-    ),
-    Sentence(
-        f"{OTHER}, which is told the classes: they are positives, no longer negatives. {SAME} of its push on the own class; "
-        f"{CLOSE}.",
-        changed="loss",
-        when=TOLD,
-    ),
-    Sentence(f"{OTHER}: {SAME} of its push on the own class; {CLOSE}.", changed="loss"),
-    Sentence(
-        "Another anchor, of class {after.anchor_class}: {after.anchor_same:.0%} of its push falls on its own class, "
-        "{after.push_same:.0%} on average over all anchors.",
-        changed="anchor",
-    ),
-    Sentence(
-        f"{{after.whose}}, weighed at {{after.temperature:g}} with {{after.loss_name}}: {{after.push_same:.0%}} {EVEN}",
-        when=OWN,
-    ),
-    Sentence(
-        "{after.loss_name} on the {after.data} data, trained at {after.trained:g}, weighed at {after.temperature:g}: "
-        f"{{after.push_same:.0%}} {EVEN}"
-    ),
-)

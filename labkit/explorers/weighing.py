@@ -35,6 +35,7 @@ class Models:
         weighed: `(losses, models, temperatures)`: each model's loss and push at every temperature.
         spectrum: singular values `(losses, models, k)`, the largest first.
         bounds: "chance" and "floor" `(losses, temperatures)`; "even" `(losses,)`.
+        span: `(losses, 2)`, between which temperatures the push spreads out, NaN where nobody asked; told: the same in words.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Models:
     spectrum: np.ndarray
     bounds: Mapping[str, np.ndarray]
     whose: str = ""
+    span: np.ndarray | None = None
+    told: Sequence[str] = ()
 
     @functools.cached_property
     def directions(self) -> np.ndarray:
@@ -106,7 +109,13 @@ class Models:
             "loss_ticks": [few(low, high) for low, high in zip(self.bounds["floor"].min(1), self.top, strict=True)],
             "bounds": dict(self.bounds),
             "whose": self.whose,
+            "span": self.spans,
+            "told": list(self.told) or [""] * len(self.z),
         }
+
+    @property
+    def spans(self) -> np.ndarray:
+        return np.full((len(self.z), 2), np.nan, np.float32) if self.span is None else self.span
 
 
 def few(low: float, high: float) -> np.ndarray:
@@ -133,8 +142,9 @@ def side_by_side(models: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def widest_plane(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """`(d, 2)`: the two orthogonal directions along which the class centres vary most."""
-    centers = np.stack([z[labels == c].mean(0) for c in np.unique(labels)])
+    """`(d, 2)`: the two orthogonal directions along which the class centres vary most; of one class, those of its points."""
+    classes = np.unique(labels)
+    centers = np.stack([z[labels == c].mean(0) for c in classes]) if len(classes) > 1 else z
     found = np.linalg.svd(centers - centers.mean(0))[2][:2].T
     return np.pad(found, [(0, 0), (0, 2 - found.shape[1])])
 
@@ -219,6 +229,10 @@ class Grid:
             **{f"{name}_all": models.meters[name][loss] for name in ("uniformity", "alignment")},
             **{f"{name}_untrained": float(models.untrained[name][loss]) for name in METERS[:-1]},
             "loss_all": np.array([models.weighed["loss"][loss, i, j] for i, j in curve]),
+            "near_all": np.array([models.weighed["push_near"][loss, i, j] for i, j in curve]),
+            "span_low": float(models.spans[loss, 0]),
+            "span_high": float(models.spans[loss, 1]),
+            "span_told": models.told[loss] if models.told else "",
             "chance_all": models.bounds["chance"][loss],
             "floor_all": models.bounds["floor"][loss],
             "chance": float(models.bounds["chance"][loss, at]),

@@ -138,10 +138,11 @@ models.temperature = (data) => {
     const set = data.sets[state.data], loss = losses.indexOf(state.loss), at = temperatures.indexOf(state.temperature);
     const several = set.z[loss].length > 1, model = several ? temperatures.indexOf(state.trained) : 0;
     const { chance, floor, even } = set.bounds, spectrum = set.spectrum[loss][model], [far, low, high] = set.frame[loss];
-    const curve = temperatures.map((_, i) => set.weighed.loss[loss][state.mode === "re-train" ? i : model][i]);
+    const along = (table) => temperatures.map((_, i) => table[loss][state.mode === "re-train" ? i : model][i]);
     return {
       ...pictured(set, loss, model, state), ...measured(set, loss, model, at),
-      loss_all: curve, chance_all: chance[loss], floor_all: floor[loss],
+      loss_all: along(set.weighed.loss), near_all: along(set.weighed.push_near),
+      span_low: set.span[loss][0], span_high: set.span[loss][1], span_told: set.told[loss], chance_all: chance[loss], floor_all: floor[loss],
       chance: chance[loss][at], floor: floor[loss][at],
       loss_low: Math.min(...floor[loss]), loss_high: set.top[loss], loss_ticks: set.loss_ticks[loss],
       even: even[loss], ...widths(spectrum), ...levels(set.meters.same_class[loss][model]),
