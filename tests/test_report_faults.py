@@ -52,7 +52,7 @@ def test_a_planted_fault_is_named_and_said_with_numbers(home, code, plant):
     found = findings(**plant(kept["z1"], kept["z2"], kept["labels"], generator()))
     named = [f for f in found if f.code == code]
     assert named, [f.code for f in found]
-    assert any(f.alarm for f in named) == (code not in planted.FACTS or plant is planted.one_view_unnormalised)
+    assert any(f.alarm for f in named) == (code not in planted.FACTS)
     for finding in found:
         assert finding.says[-1] == finding.try_next[-1] == "." and finding.section in SECTIONS
         assert all(np.isfinite(float(value)) for value in finding.evidence.values())
@@ -89,9 +89,9 @@ KINDS = of("", 4, 4, generator())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("n", "d"), [(20, 64), (300, 24), (700, 12)])
+@pytest.mark.parametrize(("n", "d"), [(20, 64), (300, 24)])
 def test_good_rows_raise_no_alarm(kind, n, d):
-    """Alone with labels that are drawn at random, as two views, as hardly related ones, and as two that are not related at all."""
+    """Alone with labels drawn at random, as two views, as hardly related ones, and as two that are not related at all."""
     g = generator(n + d)
     z, labels = of(kind, n, d, g), torch.randint(3, (n,), generator=g)
     noise = [z.std() * torch.randn(n, d, generator=g) for _ in range(2)]

@@ -201,7 +201,7 @@ def half_normalised(look: Look) -> Iterator[Finding]:
         mean = float(off.scan.norms[off.scan.good].mean())
         yield Finding(
             "unnormalised",
-            True,
+            False,
             "z1, z2",
             "sanity",
             f"Rows of {on.name} have length one, rows of {off.name} do not (mean length {mean:.4g}).",

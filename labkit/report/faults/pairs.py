@@ -167,7 +167,7 @@ def unaligned(name: str, kernel: float) -> Finding:
 def at_chance(name: str, closer: bool, together: float, score: float) -> Finding:
     says = f"Pairs are at chance: partners are no closer than shuffled pairs ({score:.1f} standard deviations)"
     more = (
-        f", although rows of z1 come closer to rows of {name} than to other rows of z1: partners seem to be there, at other rows."
+        f", although rows of z1 come closer to rows of {name} than to other rows of z1: partners seem to lie at other rows."
         if closer
         else f". No other matching of the rows is better: by these numbers z1 and {name} have nothing to do with each other."
     )

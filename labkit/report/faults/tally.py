@@ -161,8 +161,11 @@ def shapes(view: View) -> Iterator[Number]:
 
 
 def histogram(name: str, scan: Scan) -> dict[str, np.ndarray]:
-    """Rows of each length: counts, and the edges between them."""
-    count, edges = np.histogram(scan.norms[scan.good].numpy(), BARS)
+    """Rows of each length: counts, and the edges between them. Lengths that differ by rounding alone are drawn as one."""
+    lengths = scan.norms[scan.good].double().numpy()
+    low, high = (float(lengths.min()), float(lengths.max())) if len(lengths) else (0.0, 1.0)
+    room = max(high - low, 1e-3 * high, np.finfo(np.float64).tiny ** 0.5)
+    count, edges = np.histogram(lengths, BARS, (high - room, high))
     return {f"{name}.norms": count, f"{name}.norms_edges": edges}
 
 
