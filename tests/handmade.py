@@ -17,7 +17,7 @@ CARDS = {
         ("duplicate_rows", "duplicate rows", "sanity", "rows", "Rows equal to an earlier one.", "That they are a mistake."),
         ("norm", "median length", "sanity", "", "Half of the rows are longer.", "Anything about directions."),
         ("variance", "variance", "scale", "of 1", "How far unit rows lie from their mean.", "That directions are used evenly."),
-        ("effective_rank", "effective rank", "spectrum", "of d directions", "Directions in use, counted softly; it grows with n.",
+        ("effective_rank", "effective rank", "spectrum", "of d directions", "Directions in use, counted softly; grows with n.",
          "Quality: features of a higher rank can be worse.", "roy2007", "2210.02885"),
         ("alignment", "alignment", "geometry", "", "Mean squared distance of paired unit rows.",
          "Useful features: a constant has 0.", "2005.10242"),
@@ -41,6 +41,11 @@ ISOTROPIC = ("isotropic", "random directions, n = 512, d = 64")
 SHUFFLED = ("shuffled pairs", "partners drawn anew")
 
 
+def lengths(of, z):
+    counts, edges = np.histogram(z.norm(dim=1).numpy(), 40)
+    return {f"{of}.norms": counts, f"{of}.norms_edges": edges}
+
+
 SHUFFLE = Finding(
     "shuffled-pairs", True, "z1, z2", "sanity", "Paired rows are as far apart as strangers: 1.98 against 1.99.",
     "Sort both by the same key & try again.", {"paired": 1.98, "shuffled": 1.99},
@@ -58,7 +63,7 @@ def report(*, alarms=True, labels=True, name="healthy run", words=(), seed=0, k=
         (clean("duplicate_rows", "z1", 2000), clean("duplicate_rows", "z2", 2000),
          number("norm", "z1", 8.01, 0.03, 2000, (*ISOTROPIC, 7.97))),
         (SHUFFLE,) * alarms + (LONG,),
-        (), {"norms.z1": z1.norm(dim=1).numpy(), "norms.z2": 2 * z2.norm(dim=1).numpy()},
+        (), lengths("z1", z1) | lengths("z2", 2 * z2),
     )  # fmt: skip
     scale = Section("scale", "Complete collapse", (number("variance", "z1", 0.998, 0.001, 512, (*ISOTROPIC, 0.998)),))
     spectrum = Section(
@@ -76,7 +81,7 @@ def report(*, alarms=True, labels=True, name="healthy run", words=(), seed=0, k=
     )  # fmt: skip
     neighbours = Section(
         "neighbours", "Neighbours and hubs", missing=(Missing("hubness", "at least 1,024 rows"),),
-        arrays={"occurrences.z1": rng.poisson(10, 512), "occurrences.z1.isotropic": rng.poisson(9, 512)},
+        arrays={f"z1.k_occurrence{null}": np.bincount(rng.poisson(rate, 512)) for null, rate in (("", 10), (" isotropic", 9))},
     )  # fmt: skip
     each = [words[c] if words else str(c) for c in range(k)]
     tolerance = [number("tolerance", "z1", 0.31, 0.01, 512, ("permuted labels", "classes drawn anew", 0.01))] if labels else []

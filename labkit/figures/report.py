@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 # What is measured is blue or orange and solid; what it stands beside is grey or dashed, so that no colour is needed to tell.
 MEASURED = ((theme.BLUE, "-"), (theme.ORANGE, "-"), (theme.GREEN, "-"), (theme.VERMILION, "-"))
 BESIDE = ((theme.MUTED, "--"), (theme.PURPLE, (0, (1, 1.2))), (theme.INK, (0, (4, 1.5, 1, 1.5))), (theme.SKY, (0, (6, 2))))
-MARKERS = ("D", "^", "s", "v", "P")  # of null rows: the floor is a diamond
-SHADES = (theme.ORANGE, theme.GREEN, theme.PURPLE, theme.MUTED, theme.SKY)
+LOOKS = (  # of null rows: the first is a diamond
+    ("D", theme.ORANGE), ("^", theme.GREEN), ("s", theme.PURPLE), ("v", theme.MUTED), ("P", theme.SKY),
+    ("o", theme.VERMILION), ("<", theme.INK), (">", theme.ORANGE), ("X", theme.GREEN), ("p", theme.PURPLE),
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -45,8 +47,7 @@ def histogram(
     xlabel: str,
     ylabel: str = "share of the rows",
     beside: Sequence[str] = (),
-    log: bool = False,
-    marks: Mapping[str, float] | None = None,
+    peaks: bool = False,
 ) -> "Figure":
     """Distributions over the same bins, as outlines; the first is filled.
 
@@ -54,22 +55,52 @@ def histogram(
         edges: `(b + 1,)`.
         shares: name -> `(b,)`.
         beside: which of the names are null rows.
-        log: a logarithmic axis for the shares.
-        marks: words -> where a dashed line stands.
+        peaks: each over its own highest, so that a narrow one does not hide the wide ones.
     """
     figure, ax = theme.canvas(width=8, height=4.4)
     for k, (name, style) in enumerate(styles(list(shares), beside).items()):
-        values = shares[name]
+        values = shares[name] / (shares[name].max() or 1.0) if peaks else shares[name]
         ax.stairs(values, edges, label=name, linewidth=2.2, **style)
-        if k == 0 and not log:
+        if k == 0:
             ax.stairs(values, edges, fill=True, color=style["color"], alpha=0.16, linewidth=0)
-    for words, place in (marks or {}).items():
-        ax.axvline(place, color=theme.MUTED, linestyle=":", linewidth=1.5)
-        ax.annotate(words, (place, 0.98), (5, 0), xycoords=("data", "axes fraction"), textcoords="offset points", va="top")
-    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(edges[0], edges[-1]), yscale="log" if log else "linear")
-    if not log:
-        ax.set_ylim(bottom=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(edges[0], edges[-1]), ylim=(0, None))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(shares), 4))
+    return figure
+
+
+@theme.styled
+def histograms(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str) -> "Figure":
+    """Distributions side by side, each over its own bins.
+
+    Args:
+        panels: title -> edges `(b + 1,)`, shares `(b,)`.
+    """
+    figure, axes = theme.canvas(len(panels), width=8 if len(panels) == 1 else 10.5, height=3.9, squeeze=False)
+    for (name, (edges, values)), (color, _), ax in zip(panels.items(), MEASURED, axes[0], strict=False):
+        ax.stairs(values, edges, fill=True, color=color, alpha=0.16, linewidth=0)
+        ax.stairs(values, edges, color=color, linewidth=2.2)
+        middle = (edges[0] + edges[-1]) / 2
+        near = edges[-1] - edges[0] < 0.01 * abs(middle)  # all alike: a spike, not a landscape of rounding
+        ax.set(xlabel=xlabel, ylim=(0, None), title=name, xlim=(0.9 * middle, 1.1 * middle) if near else (edges[0], edges[-1]))
+        ax.locator_params(axis="x", nbins=5)
+        ax.ticklabel_format(axis="x", useOffset=False)
+    axes[0][0].set_ylabel("share of the rows")
+    return figure
+
+
+@theme.styled
+def tails(curves: Mapping[str, np.ndarray], xlabel: str, beside: Sequence[str] = ()) -> "Figure":
+    """The share of rows that reach at least 0, 1, 2 ..., on a logarithmic axis: a straight fall is even, a long tail has hubs.
+
+    Args:
+        curves: name -> `(c,)`, falling from 1.
+    """
+    figure, ax = theme.canvas(width=8, height=4.4)
+    for name, style in styles(list(curves), beside).items():
+        ax.step(np.arange(len(curves[name])), curves[name], where="mid", label=name, **style)
+    lowest = min(values[values > 0].min() for values in curves.values())
+    ax.set(yscale="log", xlabel=xlabel, ylabel="share of the rows, at least", ylim=(lowest / 1.5, 1.4), xlim=(-0.5, None))
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(curves), 4))
     return figure
 
 
@@ -95,8 +126,8 @@ def spectrum(curves: Mapping[str, np.ndarray], beside: Sequence[str] = (), floor
             ax.plot(last, share[last - 1], "v", color=style["color"], markersize=9)
             below = f"{(~kept).sum():,} more are below"
             ax.annotate(below, (last, share[last - 1]), (8, 4), textcoords="offset points", color=theme.INK)
-    ax.set(yscale="log", ylim=(max(lowest / 2, floor), 1.6), xlabel="direction, the widest first")
-    ax.set_ylabel("singular value over the largest")
+    ax.set(yscale="log", ylim=(max(min(lowest / 2, 0.08), floor), 1.6), xlabel="direction, the widest first")
+    ax.set_ylabel("reach over the widest")
     ax.set_xlim(left=0)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(curves), 4))
     return figure
@@ -108,7 +139,7 @@ def overview(rows: Sequence[Row]) -> "Figure":
     off is whether a value stands apart from its null rows by more than its interval, not one row against another.
     """
     names = list(dict.fromkeys(name for row in rows for name, _ in row.nulls))
-    looks = {name: (MARKERS[k % len(MARKERS)], SHADES[k % len(SHADES)]) for k, name in enumerate(names)}
+    looks = {name: LOOKS[k % len(LOOKS)] for k, name in enumerate(names)}
     figure, ax = theme.canvas(width=11, height=1.1 + 0.36 * len(rows))
     ax.hlines(range(len(rows)), 0, 1, color=theme.GRID, linewidth=1.2, zorder=0)
     for y, row in enumerate(rows):
@@ -121,7 +152,7 @@ def overview(rows: Sequence[Row]) -> "Figure":
             marker, color = looks[name]
             ax.scatter(x, y, marker=marker, s=72, facecolors=theme.PAPER, edgecolors=color, linewidths=2, zorder=3)
         ax.scatter(value, y, s=52, color=theme.BLUE, edgecolors=theme.PAPER, linewidths=0.8, zorder=4)
-        ax.text(1.06, y, row.said, va="center", fontsize=11.5)
+        ax.text(1.06, y, f"{row.said}  ", va="center", fontsize=11.5)
     ax.set(xlim=(-0.05, 1.05), ylim=(len(rows) - 0.4, -0.6), xticks=[])
     ax.set_yticks(range(len(rows)), [row.label for row in rows])
     ax.tick_params(axis="y", length=0)

@@ -106,10 +106,10 @@ def told(label: str, estimate: Estimate, n: int, bound: Bound) -> str:
     """One line of the message.
 
     >>> told("z1.uniformity", Estimate(-1.5, -2.1, -0.9), 64, parsed("uniformity", "<-2"))
-    '  z1.uniformity is -1.50 [-2.10, -0.90] (n = 64), must be < -2: the interval crosses the bound, so another sample might hold'
+    '  z1.uniformity is -1.50 [-2.10, -0.90] (n = 64), must be < -2: the interval crosses the bound, so another sample may hold'
     """
     limits = " and ".join(f"{sign} {limit:g}" for sign, limit in bound.parts)
     if counted(estimate):
         return f"  {label} is {shown(estimate.value)}, must be {limits}"
-    where = "crosses the bound, so another sample might hold" if bound.crosses(estimate) else "lies wholly outside"
+    where = "crosses the bound, so another sample may hold" if bound.crosses(estimate) else "lies wholly outside"
     return f"  {label} is {measured(estimate)} (n = {n:,}), must be {limits}: the interval {where}"

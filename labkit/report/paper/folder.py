@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from labkit.report.paper.drawings import Drawn, figures
+from labkit.report.paper.drawings import FIGURES, Drawn, figures
 from labkit.report.paper.latex import to_latex
 from labkit.report.paper.methods import paragraph
 from labkit.report.paper.page import page, picture
 from labkit.report.paper.plain import SCHEMA, as_csv, as_json, tidy
+from labkit.report.paper.private import public
 from labkit.report.paper.references import bibtex, sources
 from labkit.report.result import Report
 
 INDEX = "report.json"  # names everything that belongs to the report; written first, so that what was broken off can be redone
-OURS = re.compile(r"(figures/)?[\w-]+\.(html|csv|txt|bib|tex|npz|svg|pdf|png)")
+TEXTS = (INDEX, "report.html", "numbers.csv", "methods.txt", "references.bib", "table.tex", "sample.npz")
+KINDS = ("svg", "pdf", "png", "csv")
+NAMES = (*TEXTS, *(f"figures/{name}.{kind}" for name in FIGURES for kind in KINDS))  # all that a report may write
 UNDATED: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None, "Creator": None}},
     "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
@@ -37,14 +39,12 @@ def save(report: Report, folder: str | Path, *, include_data: bool = False) -> P
         ValueError: `include_data` where no row could be read.
     """
     folder = Path(folder)
-    files = contents(report, include_data=include_data)
     earlier = written_before(folder)
-    refuse(folder, [*files, INDEX], earlier)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    put(folder / INDEX, as_json(report, hashes).encode())
+    refuse(folder, earlier)
+    files = contents(report, include_data=include_data)
     for name, data in files.items():
         put(folder / name, data)
-    for name in set(earlier) - {*files, INDEX}:
+    for name in set(earlier) - set(files):
         forget(folder / name, earlier[name])
     return folder
 
@@ -53,11 +53,14 @@ def save(report: Report, folder: str | Path, *, include_data: bool = False) -> P
 
 
 def contents(report: Report, *, include_data: bool = False) -> dict[str, bytes]:
-    """name -> bytes of every file but the index."""
+    """name -> bytes of every file."""
+    report, note = (report, "") if include_data else public(report)
     drawn = figures(report)
     pictures = {name: rendered(each) for name, each in drawn.items()}
     files = {
-        "report.html": page(report, [picture(name, drawn[name], found["svg"]) for name, found in pictures.items()]).encode(),
+        "report.html": page(
+            report, [picture(name, drawn[name], found["svg"]) for name, found in pictures.items()], note
+        ).encode(),
         "numbers.csv": as_csv(tidy(report)).encode(),
         "methods.txt": (paragraph(report) + "\n").encode(),
         "references.bib": bibtex(sources(report)).encode(),
@@ -65,7 +68,9 @@ def contents(report: Report, *, include_data: bool = False) -> dict[str, bytes]:
     }
     for name, found in pictures.items():
         files |= {f"figures/{name}.{kind}": data for kind, data in found.items()}
-    return files | ({"sample.npz": rows(report)} if include_data else {})
+    files |= {"sample.npz": rows(report)} if include_data else {}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return {INDEX: as_json(report, hashes).encode(), **files}
 
 
 def rendered(drawn: Drawn) -> dict[str, bytes]:
@@ -73,6 +78,8 @@ def rendered(drawn: Drawn) -> dict[str, bytes]:
     import matplotlib
 
     found = {"csv": as_csv(drawn.data).encode()}
+    drawn.figure.draw_without_rendering()
+    drawn.figure.set_layout_engine("none")  # it is laid out once, not once for each format
     with matplotlib.rc_context({"svg.hashsalt": "labkit", "pdf.fonttype": 42}):
         for kind, how in UNDATED.items():
             buffer = io.BytesIO()
@@ -86,8 +93,11 @@ def rows(report: Report) -> bytes:
     if report.rows is None:
         raise ValueError("include_data=True, but no row could be read")
     found = {name: getattr(report.rows, name) for name in ("z1", "z2", "labels", "groups", "untrained", "rows")}
+    arrays = {name: value.cpu().numpy() for name, value in found.items() if value is not None}
+    if report.rows.class_names:
+        arrays["class_names"] = np.array(report.rows.class_names, dtype=str)
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: value.cpu().numpy() for name, value in found.items() if value is not None})
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -99,19 +109,19 @@ def written_before(folder: Path) -> Mapping[str, str]:
     try:
         found = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         ours = str(found["schema"]).startswith(SCHEMA.split("/")[0] + "/")
-        return {INDEX: "", **{k: v for k, v in found["files"].items() if OURS.fullmatch(k)}} if ours else {}
+        return {INDEX: "", **{k: v for k, v in found["files"].items() if k in NAMES}} if ours else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def refuse(folder: Path, names: list[str], earlier: Mapping[str, str]) -> None:
-    """Stop before anything is written, where something of another origin is in the way."""
+def refuse(folder: Path, earlier: Mapping[str, str]) -> None:
+    """Stop before anything is drawn, where something of another origin is in the way."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"folder must be a folder, and {folder} is a file: name another one")
     inner = folder / "figures"
     if inner.exists() and not inner.is_dir():
         raise FileExistsError(f"{inner} is a file, and the report puts its figures there: move it, or name another folder")
-    foreign = [name for name in names if (folder / name).exists() and name not in earlier]
+    foreign = [name for name in NAMES if (folder / name).exists() and name not in earlier]
     if foreign:
         raise FileExistsError(
             f"{folder} holds {', '.join(foreign[:3])}{' ...' if len(foreign) > 3 else ''}, not written by a report: "

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import labkit
-from labkit.report.drawing import DRAWS
-from labkit.report.paper.references import HALVES, bibtex, cited, known, short, sources
+from labkit.report.drawing import DRAWS, FOLDS
+from labkit.report.paper.references import HALVES, JACKKNIFE, behind, bibtex, cited, known, short, sources
 from labkit.report.paper.words import PERCENT, is_clean, lacking, listed, meters, size, title
 from labkit.report.result import Report
 
@@ -56,11 +56,16 @@ def used(report: Report) -> str:
 
 
 def intervals(report: Report) -> str:
-    return (
-        f"Brackets hold {PERCENT} intervals: the value plus and minus the {PERCENT} quantile of how far the same meter on "
-        f"{DRAWS} random halves of the sample, drawn without replacement, strays from the mean of the halves "
-        f"({short(known(HALVES))}); they say how far the value would move on another sample of this size, not what bias "
-        "the size itself brings, which the null rows show."
+    """How they were made; a rank of half of the rows is another rank, so that theirs come from folds."""
+    ways = {
+        HALVES: f"for what looks at single rows or at neighbours, the value plus and minus the {PERCENT} quantile of how far "
+        f"the same meter on {DRAWS} random halves of the sample strays from their mean",
+        JACKKNIFE: f"for mean, spectrum and distances of the cloud, a jackknife that leaves out each of {FOLDS} folds",
+    }
+    told = "; ".join(f"{ways[source]} ({short(known(source))})" for source in behind(report))
+    return told and (
+        f"Intervals are {PERCENT}, from parts of the sample drawn without replacement: {told}. They say how far the value "
+        "would move on another sample of this size, not what bias the size itself brings, which the null rows show."
     )
 
 

@@ -1,7 +1,7 @@
 """A report in a notebook: the same parts on a card that is legible in any theme, without figures."""
 
 from labkit.report.paper import parts
-from labkit.report.paper.strip import axis
+from labkit.report.paper.strip import Axis, axis
 from labkit.report.paper.words import grouped, is_clean, meters, of_class, sampling, size
 from labkit.report.pieces import Number
 from labkit.report.result import Report, Section
@@ -34,11 +34,10 @@ def section(found: Section) -> str:
     return f"<details{is_open}><summary>{parts.words(found.title)}</summary>{parts.clean(found)}{table}</details>"
 
 
-def row(number: Number, on, first: bool) -> str:
+def row(number: Number, on: Axis | None, first: bool) -> str:
     name = parts.words(number.card.title) if first else ""
-    floor = parts.null(0, number.floor)
     return (
         f'<tr><th scope="row">{name} <span class="lk-of">{parts.words(number.of)}</span></th><td>{parts.value(number)}</td>'
         f'<td class="lk-n"><i>n = </i>{number.n:,}</td><td>{parts.picture(number, on)}</td>'
-        f'<td><ul class="lk-nulls">{floor}</ul></td></tr>'
+        f"<td>{parts.nulls(number, brief=True)}</td></tr>"
     )

@@ -9,13 +9,14 @@ from labkit.report.paper.drawings import Drawn, figures, svg
 from labkit.report.paper.methods import paragraph, versions
 from labkit.report.paper.plain import SCHEMA
 from labkit.report.paper.references import bibtex, sources
-from labkit.report.paper.strip import axis
-from labkit.report.paper.words import grouped, is_clean, of_class, sampling
+from labkit.report.paper.strip import Axis, axis
+from labkit.report.paper.words import grouped, is_clean, of_class, sampling, sentence, title
 from labkit.report.pieces import Number
 from labkit.report.result import Report, Section
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 MANY = 8  # single classes that are shown without being asked for
+LONG = 400  # letters of a caption
 COLUMNS = ("of", "value and interval", "n", "on one axis with its null rows", "null rows, the floor first")
 
 
@@ -32,11 +33,12 @@ def picture(name: str, drawn: Drawn, image: bytes) -> Picture:
     return Picture(name, image, drawn.alt, drawn.section)
 
 
-def page(report: Report, pictures: Iterable[Picture] | None = None) -> str:
+def page(report: Report, pictures: Iterable[Picture] | None = None, note: str = "") -> str:
     """The whole page.
 
     Args:
         pictures: its figures, where they are drawn already.
+        note: a sentence more about what was left out.
     """
     drawn = [picture(k, d, svg(d)) for k, d in figures(report).items()] if pictures is None else list(pictures)
     sections = [s for s in report.sections if s.numbers or s.missing]
@@ -51,7 +53,8 @@ def page(report: Report, pictures: Iterable[Picture] | None = None) -> str:
 <style>{parts.style()}</style></head>
 <body class="labkit-report lk-page"><a class="lk-skip" href="#main">To the numbers</a>
 <header><p class="lk-over">labkit report</p><h1>{parts.words(report.name)}</h1>
-{parts.banner(report)}{parts.findings(report)}<p class="lk-lead">{parts.words(sampling(report))}</p>{parts.inputs(report)}
+{parts.banner(report)}{parts.findings(report)}<p class="lk-lead">{parts.words(f"{sampling(report)} {note}")}</p>
+{parts.inputs(report)}
 <nav aria-label="Sections">{links}</nav></header>
 <main id="main">{overall(drawn)}{body}{lacking(report)}{appendix(report)}</main>
 <footer>{parts.words(made)} · seed {report.seed} · {SCHEMA}. Nothing on this page is fetched, and none of the input's rows are
@@ -61,7 +64,7 @@ in it.</footer></body></html>
 
 def overall(pictures: list[Picture]) -> str:
     found = [p for p in pictures if not p.section]
-    return fold("overview", "Every number beside its null rows", "".join(map(figure, found))) if found else ""
+    return fold("overview", "Numbers beside their null rows", "".join(map(figure, found))) if found else ""
 
 
 def fold(key: str, title: str, inner: str, note: str = "", closed: bool = False) -> str:
@@ -84,8 +87,6 @@ def section(found: Section, pictures: list[Picture]) -> str:
 
 
 def missing_here(found: Section) -> Iterable[str]:
-    from labkit.report.paper.words import title
-
     return (f"{title(m.meter)}: needs {m.needs}" for m in found.missing)
 
 
@@ -99,12 +100,12 @@ def meter(numbers: list[Number]) -> str:
     folded = f"<details><summary>{len(classes)} single classes</summary>{table(classes, on)}</details>" if classes else ""
     return (
         f'<article class="lk-meter"><h3>{parts.words(card.title)}{unit}</h3>'
-        f'<p class="lk-means">{parts.words(card.means)}</p>'
-        f'<p class="lk-not"><b>Does not imply:</b> {parts.words(card.implies_not)}</p>{table(whole, on)}{folded}</article>'
+        f'<p class="lk-means">{parts.words(sentence(card.means))}</p>'
+        f'<p class="lk-not"><b>Careful:</b> {parts.words(sentence(card.implies_not))}</p>{table(whole, on)}{folded}</article>'
     )
 
 
-def table(numbers: list[Number], on) -> str:
+def table(numbers: list[Number], on: Axis | None) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     rows = "".join(
         f'<tr><th scope="row">{parts.words(n.of)}</th><td>{parts.value(n)}</td><td class="lk-n"><i>n = </i>{n.n:,}</td>'
@@ -115,10 +116,13 @@ def table(numbers: list[Number], on) -> str:
 
 
 def figure(found: Picture) -> str:
-    """The alt text stands under the figure as well: it is its caption."""
+    """What it shows in words is its caption, too; of a long text the first sentence."""
     data = base64.b64encode(found.svg).decode()
-    alt = parts.words(found.alt)
-    return f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
+    caption = found.alt if len(found.alt) < LONG else found.alt.partition(". ")[0] + "."
+    return (
+        f'<figure id="figure-{found.name}"><img src="data:image/svg+xml;base64,{data}" alt="{parts.words(found.alt)}">'
+        f"<figcaption>{parts.words(caption)}</figcaption></figure>"
+    )
 
 
 def lacking(report: Report) -> str:

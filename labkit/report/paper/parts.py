@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from importlib import resources
 
 from labkit.report.paper.strip import Axis, sign, strip
-from labkit.report.paper.words import interval, is_clean, lacking, listed, measured, point, size, verdict
+from labkit.report.paper.words import (
+    interval,
+    is_clean,
+    lacking,
+    listed,
+    point,
+    sentence,
+    size,
+    together,
+    verdict,
+)
 from labkit.report.pieces import CARDS, Finding, Null, Number
 from labkit.report.result import Report, Section
 
@@ -62,14 +72,16 @@ def value(number: Number) -> str:
     )
 
 
-def nulls(number: Number) -> str:
-    """Each null row with the sign that it has on the strip, its value, and how it was made."""
-    return f'<ul class="lk-nulls">{"".join(null(k, each) for k, each in enumerate(number.nulls))}</ul>'
+def nulls(number: Number, brief: bool = False) -> str:
+    """Each null row with the sign that it has on the strip, its value, and how it was made; briefly only its value."""
+    items = "".join(null(k, each, brief) for k, each in enumerate(number.nulls))
+    return f'<ul class="lk-nulls">{items}</ul>'
 
 
-def null(k: int, found: Null) -> str:
-    made = f' <span class="lk-says">{words(found.says)}</span>' if found.says and found.says != found.name else ""
-    return f"<li>{sign(k)}{words(found.name)} <b>{true(measured(found.estimate))}</b>{made}</li>"
+def null(k: int, found: Null, brief: bool) -> str:
+    reach, made = ("", "") if brief else (true(interval(found.estimate)), words(found.says))
+    rest = " ".join(filter(None, (reach, f'<span class="lk-says">{made}</span>' if made else "")))
+    return f"<li>{sign(k)}{words(found.name)} <b>{true(point(found.estimate))}</b> {rest}</li>"
 
 
 def picture(number: Number, on: Axis | None) -> str:
@@ -86,17 +98,15 @@ def true(number: str) -> str:
 
 def clean(section: Section) -> str:
     """Counts of faults that are 0, in one line."""
-    none = [number for number in section.numbers if is_clean(number)]
-    if not none:
-        return ""
-    told = "; ".join(f"{words(number.card.title)} <b>0</b> in {words(number.of)}" for number in none)
-    return f'<p class="lk-clean"><span aria-hidden="true">✓</span> Counted over all rows: {told}.</p>'
+    none = together(number for number in section.numbers if is_clean(number))
+    told = "; ".join(f"{words(listed(names))}: <b>0</b> in {words(listed(of))}" for of, names in none)
+    return f'<p class="lk-clean"><span aria-hidden="true">✓</span> Counted over all rows: {told}.</p>' if none else ""
 
 
 def meaning(meters: Iterable[str]) -> str:
     """What each meter says and what it does not, as a list."""
     items = "".join(
-        f"<dt>{words(c.title)}</dt><dd>{words(c.means)} <b>Does not imply:</b> {words(c.implies_not)}</dd>"
+        f"<dt>{words(c.title)}</dt><dd>{words(sentence(c.means))} <b>Careful:</b> {words(sentence(c.implies_not))}</dd>"
         for c in (CARDS[m] for m in meters)
     )
     return f'<dl class="lk-meaning">{items}</dl>'

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from labkit.metrics import Estimate
-from labkit.report.drawing import DRAWS
+from labkit.report.drawing import DRAWS, FOLDS
 from labkit.report.paper.methods import versions
 from labkit.report.paper.words import COUNTED, meters
 from labkit.report.pieces import CARDS, LEVEL, Finding, Number
@@ -48,7 +48,7 @@ def plain(report: Report, files: Mapping[str, str] | None = None) -> dict[str, A
         "device": "cpu",
         "seed": report.seed,
         "sample": {"n": sampled.n, "total": sampled.total, "seed": sampled.seed, "unit": sampled.unit},
-        "options": {"level": LEVEL, "halves": DRAWS, "precision": "float64"},
+        "options": {"level": LEVEL, "halves": DRAWS, "folds": FOLDS, "precision": "float64"},
         "inputs": [
             {"name": g.name, "source": g.source, "shape": list(g.shape), "dtype": g.dtype, "sha256": g.sha256}
             for g in report.given

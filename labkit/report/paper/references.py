@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import labkit
 from labkit.paths import shipped
 from labkit.registry import papers
-from labkit.report.paper.words import meters
+from labkit.report.paper.words import counted, meters
 from labkit.report.pieces import CARDS
 from labkit.report.result import Report
 
-HALVES = "10.1214/aos/1176325770"  # where the intervals come from
+HALVES, JACKKNIFE = "10.1214/aos/1176325770", "tukey1958"  # where the intervals come from
+FOLDED = ("scale", "spectrum", "geometry")  # sections whose intervals come from folds
 LETTERS = str.maketrans({"ć": r"{\'c}", "š": r"{\v{s}}"})
 
 
@@ -52,7 +53,13 @@ def short(found: dict) -> str:
 def sources(report: Report) -> list[str]:
     """Of the meters that this report used, and of its intervals; each once, in order."""
     found = [source for meter in meters(report) for source in CARDS[meter].sources]
-    return list(dict.fromkeys([*found, HALVES]))
+    return list(dict.fromkeys([*found, *behind(report)]))
+
+
+def behind(report: Report) -> list[str]:
+    """Where this report's intervals come from."""
+    there = {number.card.section for number in report.numbers if not counted(number.estimate)}
+    return [HALVES] * bool(there - set(FOLDED)) + [JACKKNIFE] * bool(there & set(FOLDED))
 
 
 def bibtex(sources: Iterable[str]) -> str:

@@ -12,6 +12,12 @@ WIDE, HIGH, EDGE = 260, 40, 10  # of the picture, and what is left free at both 
 LINE, TICK, TEXT = 14, 19, 34  # heights of the axis, its ticks' ends and their numbers
 
 
+# Meters that are read against the whole of their range: a model has collapsed near 0, whatever lies beside it.
+WHOLE = {"variance": (0.0, 1.0), "mean_norm": (0.0, 1.0)} | dict.fromkeys(
+    ("knn_accuracy", "linear_probe", "few_label_probe", "retrieval", "retrieval_5", "retrieval_10"), (0.0, 1.0)
+)
+
+
 class Axis(NamedTuple):
     """From where to where; the same for all numbers of a meter, so that they can be compared."""
 
@@ -38,7 +44,8 @@ class Axis(NamedTuple):
 
 def axis(numbers: Sequence[Number]) -> Axis | None:
     """Wide enough for all values, intervals and null rows; None where there is but one place."""
-    every = [x for n in numbers for e in (n.estimate, *(null.estimate for null in n.nulls)) for x in e if math.isfinite(x)]
+    every = [*WHOLE.get(numbers[0].meter, ())]
+    every += [x for n in numbers for e in (n.estimate, *(null.estimate for null in n.nulls)) for x in e if math.isfinite(x)]
     if not every or max(every) - min(every) <= 1e-9 * max(1.0, *map(abs, every)):
         return None
     margin = 0.04 * (max(every) - min(every))
@@ -62,7 +69,7 @@ def tick(x: float, at: float) -> str:
     edge = {"start": -5, "end": 5, "middle": 0}[anchor]
     return (
         f'<path class="lk-line" d="M{at} {LINE}V{TICK}"/>'
-        f'<text class="lk-tick" x="{at + edge:g}" y="{TEXT}" text-anchor="{anchor}">{html.escape(shown(x))}</text>'
+        f'<text class="lk-tick" x="{at + edge:g}" y="{TEXT}" text-anchor="{anchor}">{shown(x).replace("-", "−")}</text>'
     )
 
 

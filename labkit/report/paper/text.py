@@ -1,7 +1,6 @@
 """A report as plain text: findings first, a table for each section, what is missing, what the numbers mean."""
 
 import textwrap
-from collections.abc import Iterable
 
 from labkit.report.paper.words import (
     PERCENT,
@@ -13,16 +12,19 @@ from labkit.report.paper.words import (
     meters,
     of_class,
     sampling,
+    sentence,
     shown,
     size,
     title,
+    together,
     verdict,
 )
 from labkit.report.pieces import CARDS, Finding, Null, Number
 from labkit.report.result import Report, Section
 
 WIDTH = 100
-FEW = 6  # classes that are printed one by one; of more, the lowest and the highest
+FEW = 6  # classes that are all named; of more, the lowest and the highest
+ROOM = 30  # columns that null rows have at least
 
 
 def text(report: Report) -> str:
@@ -63,39 +65,27 @@ def finding(found: Finding) -> str:
 
 
 def table(section: Section) -> str:
-    """The numbers of a section; counts of faults that are 0 share a line."""
+    """The numbers of a section; counts of faults that are 0 share a line, and so do single classes."""
     if not section.numbers:
         return ""
     clean = [number for number in section.numbers if is_clean(number)]
     lines = [wrap(f"None in {', '.join(of)}: {listed(names)}.", "  ", "    ") for of, names in together(clean)]
-    rows = [row for numbers in grouped(n for n in section.numbers if not is_clean(n)).values() for row in chosen(numbers)]
+    loud = [number for number in section.numbers if not is_clean(number)]
+    whole = [number for number in loud if not of_class(number)]
+    usual = max({n.n for n in whole}, key=[n.n for n in whole].count) if whole else 0
+    rows = [cell(each, usual) for numbers in grouped(whole).values() for each in numbers]
     if rows:
-        cells = [("", "of", f"value [{PERCENT}]", "n", "floor", "further null rows"), *map(cell, rows)]
-        wide = [max(len(each[k]) for each in cells) for k in range(4)]
-        lines += [line(each, wide) for each in cells]
-    return "\n".join([section.title, *lines])
+        rows = [("", "of", f"value [{PERCENT}]", "null rows, the floor first"), *rows]
+        wide = [max(len(each[k]) for each in rows) for k in range(3)]
+        lines += [line(each, wide) for each in rows]
+    lines += [classes(meter, numbers) for meter, numbers in grouped(n for n in loud if of_class(n)).items()]
+    return "\n".join([f"{section.title} (n = {usual:,} unless said)" if whole else section.title, *lines])
 
 
-def together(numbers: Iterable[Number]) -> list[tuple[list[str], list[str]]]:
-    """What is clean, by what it is clean of: (["z1", "z2"], ["zero rows", "duplicate rows"])."""
-    by: dict[tuple[str, ...], list[str]] = {}
-    for meter, these in grouped(numbers).items():
-        by.setdefault(tuple(number.of for number in these), []).append(title(meter))
-    return [(list(of), names) for of, names in by.items()]
-
-
-def chosen(numbers: list[Number]) -> list[Number]:
-    """All of them, or of many classes the two lowest and the two highest."""
-    whole, classes = [n for n in numbers if not of_class(n)], [n for n in numbers if of_class(n)]
-    if len(classes) > FEW:
-        ordered = sorted(classes, key=lambda number: number.value)
-        classes = [*ordered[:2], *ordered[-2:]]
-    return whole + classes
-
-
-def cell(number: Number) -> tuple[str, ...]:
-    nulls = [null(each) for each in number.nulls]
-    return title(number.meter), number.of, measured(number.estimate), f"{number.n:,}", nulls[0], "; ".join(nulls[1:])
+def cell(number: Number, usual: int) -> tuple[str, ...]:
+    nulls = "; ".join(null(each) for each in number.nulls)
+    n = "" if number.n == usual else f" (n = {number.n:,})"
+    return title(number.meter), number.of, measured(number.estimate), nulls + n
 
 
 def null(found: Null) -> str:
@@ -104,11 +94,17 @@ def null(found: Null) -> str:
 
 def line(cells: tuple[str, ...], wide: list[int]) -> str:
     """One row; null rows that are too long for the screen go on below themselves."""
-    start = f"  {cells[0]:<{wide[0]}}  {cells[1]:<{wide[1]}}  {cells[2]:<{wide[2]}}  {cells[3]:>{wide[3]}}  "
-    nulls = "; ".join(filter(None, cells[4:])) if cells[0] else "null rows, the floor first"
-    if len(start) > WIDTH - 24:
-        return start.rstrip() + "\n" + wrap(nulls, "      ")
-    return wrap(nulls, start, " " * len(start))
+    start = f"  {cells[0]:<{wide[0]}}  {cells[1]:<{wide[1]}}  {cells[2]:<{wide[2]}}  "
+    return wrap(cells[3], start, " " * min(len(start), WIDTH - ROOM))
+
+
+def classes(meter: str, numbers: list[Number]) -> str:
+    """All of them in a line or two, or of many the lowest and the highest."""
+    ordered = sorted(numbers, key=lambda number: number.value)
+    few = [*ordered[:2], *ordered[-2:]] if len(ordered) > FEW else numbers
+    told = "; ".join(f"{n.of.partition(', class ')[2]} {measured(n.estimate)} (n = {n.n:,})" for n in few)
+    which = "the two lowest and the two highest" if len(ordered) > FEW else "all"
+    return wrap(f"{title(meter)}, {which} of {len(ordered)} classes beside {null(numbers[0].floor)}: {told}", "  ", "    ")
 
 
 # ---------------------------------------------------------------- the end
@@ -121,7 +117,10 @@ def missing(report: Report) -> str:
 
 
 def legend(report: Report) -> str:
-    """What each number says and what it does not; counts that are clean explain themselves."""
+    """What each number says and what it does not, once where it is the same; counts that are clean explain themselves."""
     loud = [m for m in meters(report) if any(n.meter == m and not is_clean(n) for n in report.numbers)]
-    lines = [wrap(f"{c.title}: {c.means} NOT: {c.implies_not}", "  ", "    ") for c in (CARDS[m] for m in loud)]
-    return "\n".join(["What the numbers say, and what they do NOT imply", *lines]) if lines else ""
+    said: dict[str, list[str]] = {}
+    for card in (CARDS[m] for m in loud):
+        said.setdefault(f"{sentence(card.means)} Careful: {sentence(card.implies_not)}", []).append(card.title)
+    lines = [wrap(f"{', '.join(names)}: {words}", "  ", "    ") for words, names in said.items()]
+    return "\n".join(["What the numbers say, and (careful) what they do not", *lines]) if lines else ""

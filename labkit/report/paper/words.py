@@ -131,3 +131,22 @@ def lacking(report: Report) -> dict[str, list[str]]:
     for missing in report.missing:
         found.setdefault(missing.needs, []).append(title(missing.meter))
     return found
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop.
+
+    >>> sentence("not quality: it grows with n"), sentence("0 is fair"), sentence("kNN is meant.")
+    ('Not quality: it grows with n.', '0 is fair.', 'kNN is meant.')
+    """
+    start = words.partition(" ")[0]
+    words = words[:1].upper() + words[1:] if start.isalpha() and start.islower() else words
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
+def together(numbers: Iterable[Number]) -> list[tuple[list[str], list[str]]]:
+    """What is clean, by what it is clean of: (["z1", "z2"], ["zero rows", "duplicate rows"])."""
+    by: dict[tuple[str, ...], list[str]] = {}
+    for meter, these in grouped(numbers).items():
+        by.setdefault(tuple(number.of for number in these), []).append(title(meter))
+    return [(list(of), names) for of, names in by.items()]
