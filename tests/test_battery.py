@@ -157,8 +157,8 @@ BUGS = [
     (epsilon_in_the_log, "two_views", "low temperature", "failed", r"-log\(1e-08\)"),
     (detached_positive, "two_views", "gradient", "failed", "detached"),
     (diagonal_kept, "two_views", "chance", "look", "diagonal"),
-    (diagonal_kept, "two_views", "alignment", "look", "diagonal"),
-    (diagonal_times_zero, "two_views", "chance", "look", r"e\^0"),
+    (diagonal_kept, "two_views", "alignment", "failed", "diagonal"),
+    (diagonal_times_zero, "two_views", "chance", "failed", r"e\^0"),
     (wrong_dimension, "two_views", "columns", "look", "dim=0"),
     (in_place, "two_views", "inputs", "failed", "z1, z2"),
     (dropout, "two_views", "deterministic", "failed", "dropout"),
@@ -172,12 +172,12 @@ BUGS = [
     (root_of_distance, "two_views", "special places", "failed", "square root"),
     (sum_that_is_a_mean, "two_views", "reduction", "failed", "sum"),
     (nobody_knows_whom, "two_views", "pairing", "look", "who belongs to whom"),
-    (wrong_sign, "two_views", "pairing", "look", "sign"),
+    (wrong_sign, "two_views", "pairing", "failed", "sign"),
     (raises, "two_views", "result", "failed", "RuntimeError"),
     (without_positives, "labels", "special places", "failed", "class of one"),
     (log_of_sigmoid, "preference", "large logits", "failed", "logsigmoid"),
     (log_of_sigmoid_and_epsilon, "preference", "large logits", "failed", r"-log\(1e-06\)"),
-    (sides_swapped, "preference", "pairing", "look", "swapped"),
+    (sides_swapped, "preference", "pairing", "failed", "swapped"),
 ]
 
 
@@ -186,7 +186,7 @@ def test_a_planted_bug_is_found_and_named(fn, kind, key, verdict, says):
     card = card_of(fn, kind)
     assert card[key].verdict == verdict, card
     assert re.search(says, card[key].says), card[key].says
-    assert card.passed == (verdict == "look")
+    assert not card.passed or card.looks
     assert card[key].says in " ".join(str(card).split()) or len(card[key].says) > 60
 
 

@@ -34,8 +34,9 @@ def check_objective(
     """What is wrong with a loss of your own, and what it is like: every check that labkit's own objectives must pass.
 
     Wrong whatever the loss: a gradient that is not the derivative, NaN or infinity at low temperature, in half precision, for
-    two rows, equal rows or opposite views, a mean that is not the mean, an order of rows that matters, inputs that are written
-    into, random numbers. What a loss may have or not (rotation, view swap, lengths of rows, a stopped view) is said as a fact.
+    two rows, equal rows or opposite views, a mean that is not the mean, an order of rows that matters, right pairs that cost
+    more than wrong ones, an anchor that is its own candidate, inputs that are written into, random numbers. What a loss may
+    have or not (rotation, view swap, lengths of rows, a stopped view) is said as a fact; what is usually a mistake as a `look`.
     It also says the value of a model that tells nothing apart, and which objective of the catalog it is, if it is one.
 
     Args:

@@ -27,7 +27,7 @@ def pairing(bench: Bench) -> Found:
     if abs(gap) <= bench.rounding:
         return Found("look", gap, "right and wrong pairs have the same value: it does not know who belongs to whom")
     if gap < 0:
-        return Found("look", gap, f"right pairs cost {-gap:.3g} more than wrong ones: is a sign missing?")
+        return Found("failed", gap, f"right pairs cost {-gap:.3g} more than wrong ones: is a sign missing?")
     return Found("passed", gap, f"wrong pairs cost {gap:.3g} more than right ones")
 
 
@@ -57,7 +57,7 @@ def direction(bench: Bench) -> Found:
         return Found("not applicable", None, "no gradient to look at")
     push = float(chosen.sum() - rejected.sum())
     if push > 0:
-        return Found("look", push, "a step down lowers the chosen answers against the rejected ones: are the two swapped?")
+        return Found("failed", push, "a step down lowers the chosen answers against the rejected ones: are the two swapped?")
     return Found("passed", push, "a step down raises the chosen answers against the rejected ones")
 
 

@@ -56,9 +56,10 @@ class ObjectiveCard:
     def verdict(self) -> str:
         """One sentence."""
         asked = sum(c.verdict != "not applicable" for c in self.checks)
-        says = f"{len(self.failed)} of {asked} checks failed" if self.failed else f"passed: nothing is wrong in {asked} checks"
-        looks = len(self.looks)
-        return f"{says}; {looks} thing{'s' * (looks > 1)} to look at" if looks else says
+        looks = f"{len(self.looks)} thing{'s' * (len(self.looks) > 1)} to look at"
+        if self.failed:
+            return f"{len(self.failed)} of {asked} checks failed{f', and {looks}' if self.looks else ''}"
+        return f"nothing failed in {asked} checks, but {looks}" if self.looks else f"passed: nothing is wrong in {asked} checks"
 
     def groups(self) -> Iterator[tuple[str, list[Check]]]:
         """What is wrong first, then what to look at, then the rest."""

@@ -46,7 +46,7 @@ def chance(bench: Bench) -> Found:
             return Found("passed", value, f"log({name}){': ' + says if says and bench.subject.kind != 'labels' else ''}")
     if leftover(bench, value):
         return Found(
-            "look", value, "a masked logit still counts as e^0: multiplying by 0 leaves it in the sum, -inf takes it out"
+            "failed", value, "a masked logit still counts as e^0: multiplying by 0 leaves it in the sum, -inf takes it out"
         )
     grows = "" if abs(found[1][1] - value) < 1e-9 else f", and {found[1][1]:.5g} for 11"
     return Found("passed", value, f"{value:.5g} for {found[0][0]} rows{grows}")
@@ -101,7 +101,7 @@ def alignment(bench: Bench) -> Found:
     twins = {"two_views": 2, "labels": 2, "views": 3}.get(bench.subject.kind)  # the partners, and the anchor itself
     if twins and options and abs(value - math.log(twins)) < 1e-6:
         return Found(
-            "look", value, f"log({math.exp(value):.0f}){at}, and not 0: as near as the partner stands another: {ITSELF}"
+            "failed", value, f"log({math.exp(value):.0f}){at}, and not 0: as near as the partner stands another: {ITSELF}"
         )
     return Found("passed", value, f"{value:.5g}{at}, on {spread}")
 
