@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from labkit import metrics
 from labkit.metrics.neighbours import both_ways, nearest
-from labkit.report.meters import modalities, neighbours
+from labkit.report.meters import classes, modalities, neighbours
 from labkit.report.meters.neighbourhood import Neighbourhood, neighbourhood
 from labkit.report.meters.shares import about, share, wilson
 from labkit.report.pieces import CARDS, Sample
@@ -305,6 +305,17 @@ def test_arrays_for_the_figures():
     assert arrays["along_gap.z1"].sum() == arrays["along_gap.z2"].sum() == 100
     curve = arrays["z1 among z2.recall"]
     assert len(curve) == 100 and (np.diff(curve) >= 0).all() and curve[0] > 0.1
+
+
+def test_pairs_that_share_a_row_of_z1_belong_together():
+    """Five captions of each image: the image is not its own neighbour, and finding another of its captions is no miss."""
+    images, rows = double(40, 8), torch.arange(40).repeat_interleave(5)
+    captions = images[rows] + 0.2 * double(200, 8, seed=1)
+    sample = Sample(images[rows], captions, rows % 2, None, None, rows, 200, 0, (), True)
+    found = by_name(modalities.measure(sample))
+    assert found["z2 among z1.retrieval"].value > 0.9  # 1 / 5 if its copies were rivals
+    assert not (rows[neighbourhood(sample, "z1").near.rows[:, :20]] == rows[:, None]).any()
+    assert by_name(classes.measure(sample))["z1.knn_accuracy"].value < 0.8  # labels are drawn by lot, for an image
 
 
 # ---------------------------------------------------------------- intervals

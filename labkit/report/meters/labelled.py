@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from labkit.report.drawing import halves
-from labkit.report.meters.neighbourhood import Neighbourhood, neighbourhood
+from labkit.report.meters.neighbourhood import Neighbourhood, kin, neighbourhood
 from labkit.report.pieces import Sample
 
 K = 20  # neighbours that vote, as in Wu et al. 2018; fewer where classes are smaller
@@ -53,8 +53,8 @@ def labelled(sample: Sample) -> Labelled | str:
     """The sample made ready, or what it would need."""
     if sample.labels is None:
         return "labels"
-    several = sample.groups is not None
-    groups = sample.groups if sample.groups is not None else torch.arange(len(sample))
+    together = kin(sample)
+    several, groups = together is not None, torch.arange(len(sample)) if together is None else together
     values, y = sample.labels.unique(return_inverse=True)
     names = [sample.class_names[v] if 0 <= v < len(sample.class_names) else str(v) for v in values.tolist()]
     if len(values) < 2:

@@ -10,7 +10,7 @@ from labkit.metrics import Estimate
 from labkit.metrics.neighbours import BLOCK, TIE
 from labkit.metrics.retrieval import auc, found_within
 from labkit.report.drawing import around, exact, halves
-from labkit.report.meters.neighbourhood import neighbourhood
+from labkit.report.meters.neighbourhood import kin, neighbourhood
 from labkit.report.meters.neighbours import unequal
 from labkit.report.meters.shares import share
 from labkit.report.pieces import Measured, Missing, Null, Number, Sample, card
@@ -77,8 +77,8 @@ def hindrance(sample: Sample) -> str:
         return "z2 or pairs"
     if widths := unequal(sample):
         return f"z1 and z2 of one width, got {widths}: there is no cosine between them"
-    if sample.groups is not None and len(sample.groups.unique()) < 8:
-        return f"at least 8 groups, so that half of the sample can be held back, got {len(sample.groups.unique())}"
+    if (groups := kin(sample)) is not None and len(groups.unique()) < 8:
+        return f"at least 8 groups, so that half of the sample can be held back, got {len(groups.unique())}"
     if neighbourhood(sample, "z1 among z2").collapsed:
         return "rows that differ: those of one side all point the same way"
     return ""
@@ -93,8 +93,9 @@ class Sides:
     def __init__(self, sample: Sample):
         self.n, self.seed = len(sample), sample.seed
         self.a, self.b = neighbourhood(sample, "z1").points, neighbourhood(sample, "z2").points
-        self.groups = torch.arange(self.n) if sample.groups is None else sample.groups
-        self.drawn = halves(self.n, sample.groups, seed=sample.seed)
+        groups = kin(sample)
+        self.groups = torch.arange(self.n) if groups is None else groups
+        self.drawn = halves(self.n, groups, seed=sample.seed)
         self.weights = averaging(self.drawn, self.n)
         coins = torch.Generator().manual_seed(sample.seed + 1)
         self.signs = (torch.randint(2, (len(self.drawn), int(self.groups.max()) + 1), generator=coins) * 2.0 - 1).double()[

@@ -87,8 +87,20 @@ def neighbourhood(sample: Sample, name: str) -> Neighbourhood:
     kept = KEPT.setdefault(sample, {})
     if name not in kept:
         asking, _, asked = name.rpartition(" among ")
-        kept |= across(sample, asking, asked) if asking else {name: Neighbourhood(directions(sample, name))}
+        alone = None if asking or name != "z1" else copies(sample)
+        kept |= across(sample, asking, asked) if asking else {name: Neighbourhood(directions(sample, name), groups=alone)}
     return kept[name]
+
+
+def kin(sample: Sample) -> Tensor | None:
+    """Who belongs together: the groups that were given, or pairs that share a row of z1; None where every row is on its own."""
+    return sample.groups if sample.groups is not None else copies(sample)
+
+
+def copies(sample: Sample) -> Tensor | None:
+    """Which row of z1 each is, where pairs made some come more than once: no row is its own neighbour."""
+    many, which = sample.rows.unique(return_inverse=True)
+    return which if len(many) < len(which) else None
 
 
 def across(sample: Sample, one: str, other: str) -> dict[str, Neighbourhood]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from labkit.metrics import Estimate
 from labkit.metrics.neighbours import hoover, skewness, times
 from labkit.report.drawing import halves
-from labkit.report.meters.neighbourhood import Neighbourhood, neighbourhood
+from labkit.report.meters.neighbourhood import Neighbourhood, kin, neighbourhood
 from labkit.report.meters.shares import about, share
 from labkit.report.pieces import Measured, Missing, Null, Number, Sample, card
 
@@ -64,7 +64,7 @@ SHARES = ("antihubs", "robin_hood")
 
 def measure(sample: Sample) -> Measured:
     """Hubness and its companions of z1, of z2, and of each among the other; k = 10, by cosine."""
-    drawn = halves(len(sample), sample.groups, seed=sample.seed)
+    drawn = halves(len(sample), kin(sample), seed=sample.seed)
     if reason := too_few(sample, drawn):
         return Measured(missing=tuple(Missing(meter, reason) for meter in METERS))
     numbers, missing, arrays = list[Number](), list[Missing](), dict[str, np.ndarray]()
@@ -87,9 +87,9 @@ def too_few(sample: Sample, drawn: list[Tensor]) -> str:
     """What the smallest half lacks to have 10 neighbours of every row."""
     if (least := min(map(len, drawn))) > K:
         return ""
-    if sample.groups is None:
+    if (groups := kin(sample)) is None:
         return f"at least {2 * K + 2} rows, got {len(sample)}"
-    return f"more groups: of {len(sample.groups.unique())}, some half has {least} rows, and {K} neighbours need {K + 1}"
+    return f"more groups: of {len(groups.unique())}, some half has {least} rows, and {K} neighbours need {K + 1}"
 
 
 def read(meter: str, full: Tensor, parts: list[Tensor]) -> Estimate:
