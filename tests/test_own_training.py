@@ -419,17 +419,22 @@ def nothing(z1, z2):
     return torch.tensor(1.0)
 
 
+ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"
 CASES = [
     ({"encoder": None}, TypeError, "there is no encoder"),
     ({"encoder": Net}, TypeError, "encoder must be an nn.Module .* the class Net: make one of it first"),
     ({"encoder": "mpl"}, ValueError, "no model called 'mpl'"),
     ({"encoder": nn.LazyLinear(4)}, ValueError, "encoder has layers without weights yet"),
+    ({"encoder": nn.Linear(7, 4)}, ValueError, r"encoder fails on a batch of shape \(4, 6\), torch.float32; RuntimeError"),
+    ({"encoder": nn.Linear(6, 4).double()}, ValueError, r"its weights are torch.float64, .* encoder.float\(\)"),
+    ({"encoder": nn.LSTM(6, 4)}, ValueError, "floating numbers, got tuple"),
+    ({"device": ABSENT}, ValueError, f"device '{ABSENT}' is not on this machine"),
     ({"encoder": nn.Identity()}, ValueError, "encoder has no weights to train"),
     ({"encoder": nn.Linear(D, 4).requires_grad_(False)}, ValueError, "encoder has no weights to train"),
     (
         {"encoder": nn.Sequential(nn.Linear(D, 6), nn.Unflatten(1, (2, 3)))},
         ValueError,
-        r"encoder must map a batch of 64 inputs to \(64, d\) floating numbers, got \(64, 2, 3\)",
+        r"encoder must map a batch of 4 inputs to \(4, d\) floating numbers, got \(4, 2, 3\)",
     ),
     ({"data": 3}, TypeError, "data must be arrays x or .* got int"),
     ({"data": "digitz"}, ValueError, "no data set called 'digitz'"),

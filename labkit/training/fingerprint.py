@@ -9,6 +9,7 @@ import hashlib
 import sys
 import sysconfig
 import types
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,8 @@ class Walk:
             self.each("method", [x.__func__, x.__self__])
         elif isinstance(x, FUNCTIONS):
             self.function(x) if isinstance(x, types.FunctionType) and not installed(x) else self.installed(x)
+        elif isinstance(x, weakref.ref):
+            self.say("weak")  # whatever it points to is somebody else's
         elif isinstance(x, type):
             self.klass(x)
         elif isinstance(x, nn.Module):

@@ -7,15 +7,18 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from labkit.data import augment
+from labkit.data.augment import to_float
 from labkit.registry import ENTRIES, Entry, catalog
 from labkit.training.config import Call, Config
 from labkit.training.feed import Feed, feed
 from labkit.training.fingerprint import Unknown, fingerprint
 from labkit.training.given import Given, OwnLoss
 from labkit.training.sources import Augment
+from labkit.training.views import embeddings
 
 LABELS = ("labels", "label", "y", "targets", "target", "classes")
 CARRIED = ("z1", "z2", "a", "b", "z", "views", "labels", "anchors", "positives", "p1", "p2", "scores1", "scores2")
@@ -32,7 +35,7 @@ class Names:
         try:
             if sha256 is None:
                 raise Unknown("data that is read as it comes")
-            return Call(title, (("sha256", sha256 or fingerprint(*objects)),))
+            return Call(title, (("sha256", (sha256 or fingerprint(*objects))[:16]),))
         except (Unknown, RecursionError) as what:
             self.unknown.append(f"{argument} ({what})")
             return Call(title, (("named", self.name),))
@@ -51,6 +54,8 @@ def own(
     fed = feed(data, plain["seed"], plain["batch"])
     change, change_call, views = read_augment(augment, fed, entry, views, names)
     model, model_call = read_encoder(encoder, names)
+    if model is not None:
+        tried(model, fed.data.x[:4])
     config = Config(
         data=names.call("data", "own", sha256=fed.sha256),
         model=model_call,
@@ -168,6 +173,25 @@ def read_encoder(encoder: Any, names: Names) -> tuple[nn.Module | None, Call]:
     if any(isinstance(p, nn.UninitializedParameter) for p in encoder.parameters()):
         raise ValueError("encoder has layers without weights yet: call it once on a batch before you hand it over")
     return untouched(encoder, "encoder"), names.call("encoder", type(encoder).__name__, encoder)
+
+
+@torch.no_grad()
+def tried(encoder: nn.Module, x: Tensor) -> None:
+    """
+    Raises:
+        ValueError: the encoder does not take such inputs, or does not give embeddings.
+    """
+    probe = copy.deepcopy(encoder).cpu().eval()
+    x = to_float(x)
+    try:
+        z = probe(x)
+    except Exception as error:
+        at = {p.dtype for p in probe.parameters() if p.is_floating_point()} - {x.dtype} if x.is_floating_point() else set()
+        hint = f"; its weights are {at.pop()}, and inputs come as {x.dtype}: encoder.float()" if at else ""
+        raise ValueError(
+            f"encoder fails on a batch of shape {tuple(x.shape)}, {x.dtype}{hint}; {type(error).__name__}: {error}"
+        ) from error
+    embeddings(z, x)
 
 
 def read_augment(

@@ -32,8 +32,10 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     there = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=there, enabled=bool(there)):
         torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())  # torch.manual_seed asks every kind of device
-        for _ in there:
+        if there:
             torch.cuda.manual_seed(seed)
+        elif device is not None and device.type == "mps":
+            torch.mps.manual_seed(seed)
         np.random.seed(seed % (1 << 32))
         random.seed(seed)
         try:

@@ -52,8 +52,12 @@ def tensors(model: nn.Module, target: heads.Ema | None, entry: Entry | OwnLoss, 
 
 
 def encoded(model: nn.Module, x: Tensor) -> Tensor:
-    """The embeddings `(n, d)` of a batch; or an error that says what came instead."""
-    z = model(x)
+    """The embeddings `(n, d)` of a batch."""
+    return embeddings(model(x), x)
+
+
+def embeddings(z: Any, x: Tensor) -> Tensor:
+    """What an encoder made of `x`, if it is `(n, d)`; or an error that says what came instead."""
     if not isinstance(z, Tensor) or z.ndim != 2 or len(z) != len(x) or not z.is_floating_point():
         got = f"{tuple(z.shape)} in {z.dtype}" if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"encoder must map a batch of {len(x)} inputs to ({len(x)}, d) floating numbers, got {got}")
