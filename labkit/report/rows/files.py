@@ -2,6 +2,8 @@
 
 import errno
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +140,8 @@ def _spoken(work: Callable[[], Any], file: str, called: str) -> Any:
         raise
     except PermissionError as error:
         raise Unreadable(f"{file} may not be read: look at its permissions") from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise Unreadable(f"{file} is damaged: its contents and its own checksums differ; copy it again") from error
     except Exception as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
             says = f"{file} must be unpacked, and the temporary folder is full; free some of it, or set TMPDIR"

@@ -1,6 +1,7 @@
 """NumPy's files: one array (.npy), or several in a zip (.npz). Objects are pickles, and never read."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -69,6 +70,8 @@ def _header(file: Any, path: Path, array: str) -> tuple[tuple[int, ...], bool, n
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, columns_first, dtype = read(file)
+    except (zipfile.BadZipFile, zlib.error):
+        raise  # the archive is damaged, whatever it held
     except Exception as error:  # of a dozen kinds: the header is a Python literal
         raise refuse(path, f"has a broken NumPy header ({array})", "save it again with numpy.save") from error
     if dtype.hasobject:
