@@ -1,6 +1,6 @@
 """What a reader must know before the numbers: faults by name, how many rows, which, what to do; and the counts themselves."""
 
-from labkit.report.faults import columns, labels, lines, modalities, pairs, precision, scale
+from labkit.report.faults import columns, hubs, labels, lines, modalities, pairs, precision, scale
 from labkit.report.faults.look import Look
 from labkit.report.faults.tally import counts
 from labkit.report.pieces import Finding, Given, Sample
@@ -19,8 +19,9 @@ DETECTORS = (
     precision.mixed,
     scale.few,
     scale.collapsed,
-    scale.two_clusters,
     modalities.exchanged,
+    scale.two_clusters,
+    hubs.crowded,
     pairs.paired,
     labels.labelled,
 )
@@ -29,4 +30,8 @@ DETECTORS = (
 def find(given: Given, sample: Sample) -> list[Finding]:
     """Everything that was found, faults (alarm) and facts (notice), in the order of the sections."""
     look = Look.of(given, sample, keep=True)
-    return [finding for detector in DETECTORS for finding in detector(look)]
+    found: list[Finding] = []
+    for detector in DETECTORS:
+        found += detector(look)
+        look.alarms = {finding.code for finding in found if finding.alarm}
+    return found

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from labkit.report.faults.look import Look, View
-from labkit.report.faults.words import counted, listed, percent, times
+from labkit.report.faults.words import columns_that, counted, percent, times
 from labkit.report.pieces import Finding
 from labkit.report.rows import Scan
 
@@ -67,13 +67,13 @@ def still(look: Look) -> Iterator[Finding]:
         found, d, sparse = columns(view.scan, column_spread(view)), view.scan.d, rectified(view.scan)
         if len(found.constant):
             first = int(found.constant[0])
+            value = f"column {first:,} is {float(view.scan.mean[first]):.4g} everywhere"
             yield Finding(
                 "constant-dimensions",
                 True,
                 view.name,
                 "sanity",
-                f"{counted(len(found.constant), 'column')} of {d:,} never change: {listed('column', found.constant)} (column "
-                f"{first:,} is {float(view.scan.mean[first]):.4g} in every row).",
+                f"{columns_that(found.constant, d, 'is', 'are', 'the same in all rows')} ({value}).",
                 "Drop them: a row number, a bias or a padding value that came along. They pull all cosines together.",
                 {"columns": len(found.constant), "first": first},
             )
@@ -84,15 +84,13 @@ def still(look: Look) -> Iterator[Finding]:
 def dead(view: View, found: Columns, sparse: bool) -> Finding:
     d, parts = view.scan.d, []
     if len(found.zero):
-        parts.append(f"{counted(len(found.zero), 'column')} of {d:,} are zero in every row: {listed('column', found.zero)}")
+        parts.append(columns_that(found.zero, d, "is", "are", "zero in every row"))
     if len(found.faint):
         spread = column_spread(view)
         rest = torch.ones(d, dtype=torch.bool).index_fill(0, torch.cat([found.dead, found.constant]), False)
         ratio = float(spread[rest].median() / spread[found.faint].median())
         less = f"{times(ratio)} times" if ratio < 1e6 else "more than a million times"
-        parts.append(
-            f"{counted(len(found.faint), 'column')} of {d:,} vary {less} less than the others: {listed('column', found.faint)}"
-        )
+        parts.append(columns_that(found.faint, d, "varies", "vary", f"{less} less than the others"))
     why = (
         "units that never fire, or pixels that are never lit" if sparse else "dead units, padding, or a layer that was cut off"
     )

@@ -77,7 +77,9 @@ def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
     in_order = bool((look.given.labels.values.diff() >= 0).all()) if look.given.labels is not None else False
     chance = float((labels.bincount().double() / len(labels)).square().sum())
     sorted_too = " The labels are sorted, so perhaps they were sorted without the rows." if in_order else ""
-    if clear > CLUSTERED:
+    explained = classes > 2 and bool(look.alarms & {"two-clusters", "swapped-modalities"})  # clusters that no label could name
+    alarm = clear > CLUSTERED and not explained
+    if alarm:
         says = (
             f"Labels have nothing to do with the rows: {percent(agreement)} of a row's nearest neighbours share its label, as "
             f"with shuffled labels ({percent(chance)}), although the rows lie in clear clusters.{sorted_too}"
@@ -89,7 +91,7 @@ def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
         )
     yield Finding(
         "misaligned-labels",
-        clear > CLUSTERED,
+        alarm,
         "labels",
         "classes",
         says,

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from labkit.report.faults.look import Look, View
 from labkit.report.faults.words import counted, listed, median, percent, times
 from labkit.report.pieces import Finding
@@ -25,8 +27,8 @@ def broken(look: Look) -> Iterator[Finding]:
                 True,
                 name,
                 "sanity",
-                f"{counted(scan.bad_count, 'row')} of {scan.n:,} hold NaN or infinity: {listed('row', scan.bad_rows)}. "
-                "They were left out, with their partners.",
+                f"{counted(scan.bad_count, 'row')} of {scan.n:,} with NaN or infinity: {listed('row', scan.bad_rows)}. "
+                "Left out, with their partners.",
                 "Find where the first one comes from: a division by a length of 0, an overflow in half precision, a log of 0.",
                 {"rows": scan.bad_count, "share": scan.bad_count / scan.n},
             )
@@ -38,8 +40,8 @@ def broken(look: Look) -> Iterator[Finding]:
                 not sparse,
                 name,
                 "sanity",
-                f"{counted(zero, 'row')} of {scan.n:,} are all zeros: {listed('row', scan.zero_rows)}. They point nowhere, "
-                "and were left out.",
+                f"{counted(zero, 'row')} of {scan.n:,} with nothing but zeros: {listed('row', scan.zero_rows)}. They point "
+                "nowhere, and were left out.",
                 "Look for padding, empty texts or a buffer that was never filled" + (", or dead units." if sparse else "."),
                 {"rows": zero, "share": zero / scan.n},
             )
@@ -52,7 +54,7 @@ def repeated(look: Look) -> Iterator[Finding]:
             yield equal(name, scan)
     for view in look.apart:
         if len(view.distinct) >= 16:
-            yield from nearly(view, look.share)
+            yield from nearly(look, view)
 
 
 def equal(name: str, scan: Scan) -> Finding:
@@ -63,7 +65,7 @@ def equal(name: str, scan: Scan) -> Finding:
         share > SOME and len(scan.duplicates) > 2,
         name,
         "sanity",
-        f"{counted(len(scan.duplicates), 'row')} of {scan.n:,} ({percent(share)}) repeat an earlier row exactly: "
+        f"{counted(len(scan.duplicates), 'exact repeat')} of an earlier row among {scan.n:,} ({percent(share)}): "
         f"{listed('row', scan.duplicates)}; row {first:,} is there {many:,} times.",
         "Drop the repeats (numpy.unique(z1, axis=0)) and read the report again: copies sit at distance 0, which pulls "
         "uniformity up and lets neighbours and probes find the answer.",
@@ -71,35 +73,36 @@ def equal(name: str, scan: Scan) -> Finding:
     )
 
 
-def nearly(view: View, sampled: float) -> Iterator[Finding]:
+def nearly(look: Look, view: View) -> Iterator[Finding]:
     """Rows whose nearest neighbour is far nearer than the next ones, or than is usual here."""
-    count, copies = near_copies(view, sampled)
-    share = min(count / len(view.distinct) / sampled, 1.0)
+    copies = near_copies(view, look.share)
+    count, share = len(copies), min(len(copies) / len(view.distinct) / look.share, 1.0)
     if count < 4 or share < 0.01:
         return
-    of_sample = "" if sampled == 1 else f", {percent(share)} of all rows if the rest is like the sample"
+    of_sample = "" if look.share == 1 else f", {percent(share)} of all rows if the rest is like the sample"
+    which = f": {listed('row', look.sample.rows[copies])}" if look.in_order(view) else ""
     yield Finding(
         "duplicate-rows",
         share > 2 * SOME,  # a pair counts twice: row and copy
         view.name,
         "sanity",
-        f"{counted(count, 'row')} of {len(view.distinct):,} different ones have a near copy, ten times closer than their "
-        f"other neighbours{of_sample}: {listed('row', copies)} among them.",
+        f"{counted(count, 'row')} of {len(view.distinct):,} different ones with a near copy, ten times closer than their "
+        f"other neighbours{of_sample}{which}.",
         "Look at these rows' inputs: the same item saved twice, or crops and paraphrases that count as different. "
         "Keep one of each.",
         {"rows": count, "share": share},
     )
 
 
-def near_copies(view: View, sampled: float) -> tuple[int, "list[int]"]:
-    """How many distinct rows of the sample have a copy with noise, and which.
+def near_copies(view: View, sampled: float) -> Tensor:
+    """Rows of the sample, the distinct ones, that have a copy with noise among them.
 
     Smooth data of k dimensions have a first neighbour closer than x times the distance to a later one with probability x^k,
     so x is chosen such that a share of `CHANCE` of all rows may be that close, and at most `CLOSE`.
     """
     near = view.near.distances
     if near.shape[1] < NEEDED or float(near[:, -1].max()) == 0:
-        return 0, []
+        return view.distinct[:0]
     far = near[:, [5]] / near[:, [9]].clamp(min=1e-300)
     dimension = math.log(5.5 / 9.5) / min(math.log(max(median(far.squeeze(1)), 1e-9)), -1e-3)
     x = min(CLOSE, (CHANCE * sampled) ** (1 / max(dimension, 0.5)))
@@ -108,8 +111,7 @@ def near_copies(view: View, sampled: float) -> tuple[int, "list[int]"]:
     lengths = view.rows[view.distinct].norm(dim=1)  # on the sphere alone, all rows with one live unit are copies
     as_long = (lengths[view.near.who[:, 0]] / lengths - 1).abs() < LIKE
     flagged = (beside | (near[:, 0] < 0.2 * x * usual)) & as_long
-    rows = view.distinct[flagged]
-    return len(rows), rows.tolist()
+    return view.distinct[flagged]
 
 
 NEEDED = 10
@@ -143,11 +145,8 @@ def lengths(look: Look) -> Iterator[Finding]:
     yield from half_normalised(look)
 
 
-def heavy(view: View, squares: "object") -> Iterator[Finding]:
+def heavy(view: View, squares: Tensor) -> Iterator[Finding]:
     """Few rows, such as the first tokens of texts, that hold most of the squared length."""
-    import torch
-
-    assert isinstance(squares, torch.Tensor)
     few = max(len(squares) // 50, 1)
     share = float(squares.topk(few).values.sum() / squares.sum())
     if share > 0.5 and len(squares) >= 100:

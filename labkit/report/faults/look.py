@@ -124,6 +124,7 @@ class Look:
     def __init__(self, given: Given, sample: Sample):
         self.given, self.sample = given, sample
         self.seed = sample.seed
+        self.alarms: set[str] = set()  # codes of what was found so far: one fault may explain another
         self.views = [View("z1", sample.z1, given.z1, given.scans["z1"], sample.seed)] if len(sample) else []
         if sample.z2 is not None and len(sample):
             second = given.z2 or given.z1
@@ -145,6 +146,10 @@ class Look:
     def apart(self) -> list[View]:
         """The views that are arrays of their own: partners within z1 are rows of z1."""
         return [v for v in self.views if v.name in ("z1", "z2")]
+
+    def in_order(self, view: View) -> bool:
+        """Whether row i of the view's sample is row `sample.rows[i]` of the array it came from."""
+        return view.name == "z1" or self.given.pairs is None
 
     def generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)

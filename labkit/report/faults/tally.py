@@ -156,7 +156,7 @@ def shapes(view: View) -> Iterator[Number]:
     yield Number("constant_dimensions", view.name, exact(len(found.constant)), view.scan.n, (CLEAN,))
     yield Number("dead_dimensions", view.name, exact(len(found.dead)), view.scan.n, (CLEAN,))
     if len(view.distinct) > NEEDED:
-        count, _ = near_copies(view, 1.0)
+        count = len(near_copies(view, 1.0))
         yield Number("near_duplicates", view.name, exact(count), len(view.distinct), (CLEAN,))
 
 

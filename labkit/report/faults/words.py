@@ -49,8 +49,22 @@ def ranges(rows: Tensor) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """ "1 row", "3,000 rows"."""
+    """How many of a thing.
+
+    >>> counted(1, "row"), counted(3000, "row")
+    ('1 row', '3,000 rows')
+    """
     return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def columns_that(numbers: Tensor, d: int, one: str, more: str, how: str) -> str:
+    """A sentence about some of d columns, its verb for one and for more of them.
+
+    >>> columns_that(torch.tensor([7]), 32, "is", "are", "zero")
+    '1 column of 32 is zero: column 7'
+    """
+    verb = one if len(numbers) == 1 else more
+    return f"{counted(len(numbers), 'column')} of {d:,} {verb} {how}: {listed('column', numbers)}"
 
 
 def median(values: Tensor) -> float:
