@@ -83,6 +83,14 @@ def test_ridge_probe_is_scikit_learns(name):
         assert got == pytest.approx(model.score(z[half:], y[half:]), abs=1e-12)
 
 
+def test_votes_in_blocks_are_votes(monkeypatch):
+    z, y = DATA["load_digits"]
+    want = metrics.knn_leave_one_out(z, y, k=20)
+    monkeypatch.setattr("labkit.metrics.classes.BLOCK", 7 * 400)
+    monkeypatch.setattr("labkit.metrics.neighbours.BLOCK", 11 * 300)
+    assert metrics.knn_leave_one_out(z, y, k=20) == want
+
+
 def test_a_ridge_probe_does_not_see_shift_scale_rotation_or_dead_columns():
     (z, y), (t, u) = blobs(60), blobs(60, seed=1)
     turn = torch.linalg.qr(double(12, 12)).Q

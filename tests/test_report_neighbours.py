@@ -126,6 +126,9 @@ def test_random_directions_have_few_hubs_and_rows_about_one_direction_more_the_l
     few, many = (metrics.hubness(double(n, 256) + 1).item() for n in (200, 2000))
     assert 1 < few < many - 1
     assert abs(metrics.hubness(double(2000, 256))) < 0.8  # the same rows without their mean
+    cone = double(1000, 64) + 1
+    near, counts = unit(cone) @ unit(cone).mean(0), metrics.k_occurrence(cone)
+    assert near[counts == 0].mean() < near.mean() < near[counts > 50].mean()  # nobody's neighbours lie outside, hubs inside
 
 
 def test_a_report_says_hubs_beside_random_directions_and_untrained_rows():

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labkit.checks import Scalar
 from labkit.contrast import unit
-from labkit.metrics.neighbours import Nearest, nearest
+from labkit.metrics.neighbours import BLOCK, Nearest, nearest
 from labkit.registry import EMBEDDINGS, meter
 
 SHRINKAGE = (1e-6, 1e3)  # the least and the largest penalty, over the mean variance of a dimension
@@ -54,6 +54,11 @@ def knn_leave_one_out(
 
 def winners(near: Nearest, labels: Tensor, temperature: float = 0.07) -> Tensor:
     """The class that each query's neighbours vote for; -1 where it has none. Only the k classes in sight are counted."""
+    size = max(BLOCK // near.rows.shape[1] ** 2, 1)
+    return torch.cat([won(Nearest(*part), labels, temperature) for part in zip(*(x.split(size) for x in near), strict=True)])
+
+
+def won(near: Nearest, labels: Tensor, temperature: float) -> Tensor:
     found = near.cosines > -torch.inf
     closest = near.cosines.amax(1, keepdim=True).nan_to_num(neginf=0.0)
     weights = torch.where(found, ((near.cosines - closest) / temperature).exp(), 0.0)

@@ -21,8 +21,8 @@ card(
     "hubness",
     "neighbours",
     means="skewness of how often a row is among somebody's 10 nearest: 0 is fair, above 2 a few rows are near everybody",
-    implies_not="no fault by itself: rows about one common direction have hubs, and the more of them the larger n; take their "
-    "mean away before you blame the rows",
+    implies_not="no fault by itself: where rows share a direction those near it are hubs, more so at larger n; take the mean away "
+    "before you blame them",
     sources=SOURCES,
 )
 card(
@@ -31,7 +31,7 @@ card(
     "neighbours",
     unit="of the rows",
     means="the share of rows that are among nobody's 10 nearest: a search by neighbours never returns them",
-    implies_not="not outliers, and not bad rows: most of them lie a little further from the middle than the others",
+    implies_not="not rows to throw away: they lie further from the middle than others, which makes them rare, not wrong",
     sources=SOURCES,
 )
 card(
