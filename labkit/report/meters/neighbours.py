@@ -21,8 +21,8 @@ card(
     "hubness",
     "neighbours",
     means="skewness of how often a row is among somebody's 10 nearest: 0 is fair, above 2 a few rows are near everybody",
-    implies_not="no fault by itself: where rows share a direction those near it are hubs, more so at larger n; take the mean away "
-    "before you blame them",
+    implies_not="no fault by itself: where rows share a direction those near it are hubs, more so at larger n; take the mean "
+    "away before you blame them",
     sources=SOURCES,
 )
 card(
