@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from labkit.progress import bar
-from labkit.report.pieces import SECTIONS, Given, Measured, Missing, Sample
+from labkit.report.pieces import SECTIONS, Finding, Given, Measured, Missing, Sample
 from labkit.report.result import Described, Report, Sampled, Section
 
+NOTED = "If this is not what you meant, name the array, as in file.npz:key, or save the rows alone."
 SAMPLE = 4096  # rows that the meters see: uniformity and neighbours look at every pair of them
 LEAST = 16  # rows below which no meter says anything
 
@@ -82,9 +83,11 @@ def read(z1: Any, z2: Any, labels: Any, groups: Any, pairs: Any, name: str | Non
         )
     first = rows.read(z1, "z1")
     second = None if z2 is None else rows.read(z2, "z2")
-    classes = {k: None if v is None else rows.read_classes(v, k, first.n) for k, v in (("labels", labels), ("groups", groups))}
+    known = {k: None if v is None else rows.read_classes(v, k, first.n) for k, v in (("labels", labels), ("groups", groups))}
     linked = None if pairs is None else rows.read_pairs(pairs, first.n, (second or first).n)
-    return Given(first, second, **classes, pairs=linked, name=name or first.source, seed=whole(seed, "seed", 0))
+    called = name or first.source.rpartition(":")[0] or first.source
+    seed = whole(seed, "seed", 0)
+    return Given(first, second, known["labels"], known["groups"], linked, name=called, seed=seed)
 
 
 def beginning(given: Given, model: nn.Module | None, inputs: Tensor | None, untrained: Any) -> Any:
@@ -150,10 +153,13 @@ def made(given: Given, size: int, tick: Any) -> Report:
     return Report(given.name, described(given), sections, sampled, given.seed, sample if len(sample) else None)
 
 
-def look(given: Given, sample: Sample) -> list[Any]:
+def look(given: Given, sample: Sample) -> list[Finding]:
+    """What must be known before the numbers, and what of a file was not read."""
     from labkit.report import faults
 
-    return faults.find(given, sample)
+    read = [each for each in (given.z1, given.z2, given.untrained) if each is not None]
+    notes = [Finding("left-out", False, each.name, "sanity", f"{note}.", NOTED) for each in read for note in each.notes]
+    return notes + faults.find(given, sample)
 
 
 def measure(key: str, given: Given, sample: Sample) -> Measured:
