@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from labkit.metrics.singular import eigenvalues, scaled, singular_values
+from labkit.metrics.singular import eigenvalues, singular_values
 from labkit.report.drawing import Folds
 from labkit.report.meters.sphere import Cloud, without
 
@@ -35,7 +35,7 @@ def left_out(cloud: Cloud, drawn: Folds) -> list[Spectra]:
     """Without each fold; singular values below 1e-7 of the largest are 0."""
     rows = [len(cloud.points) - len(fold) for fold in drawn.rows]
     unit = [roots(gram) for gram in grams(cloud.centred, drawn, center=True)]
-    given = [roots(gram) for gram in grams(scaled(cloud.given), drawn, center=False)]
+    given = [roots(gram) for gram in grams(cloud.given / cloud.given.abs().max(), drawn, center=False)]
     most = min(cloud.points.shape)
     return [Spectra(pad(a, (0, most - len(a))), b[:n], n) for a, b, n in zip(unit, given, rows, strict=True)]
 
@@ -44,16 +44,22 @@ def grams(rows: Float[Tensor, "n d"], drawn: Folds, *, center: bool) -> Iterator
     """Products of columns, or of rows where these are fewer, without each fold."""
     n, d = rows.shape
     if d <= n:
-        columns = without(rows, drawn, lambda some: some.T @ some)
+        columns = without(rows, drawn, products)
         for gram, total, fold in zip(columns, without(rows, drawn), drawn.rows, strict=True):
             yield gram - torch.outer(total, total) / (n - len(fold)) if center else gram
         return
-    products = rows @ rows.T
+    both = products(rows.T)
     for fold in drawn.rows:
         kept = torch.ones(n, dtype=torch.bool)
         kept[fold] = False
-        gram = products[kept][:, kept]
+        gram = both[kept][:, kept]
         yield gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean() if center else gram
+
+
+def products(some: Float[Tensor, "m k"]) -> Float[Tensor, "k k"]:
+    """Of every two columns; NumPy knows that half of them are the other half."""
+    a = some.numpy()
+    return torch.from_numpy(a.T @ a)
 
 
 def roots(gram: Float[Tensor, "k k"]) -> Float[Tensor, "k"]:
