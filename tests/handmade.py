@@ -1,6 +1,7 @@
 """A report made by hand: every kind of number, finding and gap that a page must be able to show. The numbers mean nothing."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ SHUFFLE = Finding(
     "shuffled-pairs", True, "z1, z2", "sanity", "Paired rows are as far apart as strangers: 1.98 against 1.99.",
     "Sort both by the same key & try again.", {"paired": 1.98, "shuffled": 1.99},
 )  # fmt: skip
-LONG = Finding("unnormalised", False, "z1", "sanity", "Lengths run from 6.1 to 10.2 <as given>.", "")
+LONG = Finding("unnormalised", False, "z1", "sanity", "Lengths run from 6.1 to 10.2 <as given>.", "Divide by them.")
 
 
 def report(*, alarms=True, labels=True, name="healthy run", words=(), seed=0, k=12):
@@ -89,6 +90,10 @@ def report(*, alarms=True, labels=True, name="healthy run", words=(), seed=0, k=
         number("tolerance", f"z1, class {c}", 0.1 + 0.04 * i, 0.05, 512 // k, ("permuted labels", "classes drawn anew", 0.01))
         for i, c in enumerate(each if labels else ())
     ]
+    if words:  # sentences that name a class
+        tolerance[0] = replace(
+            tolerance[0], nulls=(*tolerance[0].nulls, Null("largest class", f"always {words[0]}", Estimate(0, 0, 0)))
+        )
     by_class = Section("classes", "Classes", tuple(tolerance), missing=() if labels else (Missing("tolerance", "labels"),))
     given = tuple(Described(n, f"{n}.npy", (2000, 64), "float32", hashlib.sha256(n.encode()).hexdigest()) for n in ("z1", "z2"))
     rows = Sample(z1, z2, classes, None, None, torch.arange(512), 2000, seed, tuple(each))

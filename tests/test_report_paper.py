@@ -8,18 +8,19 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import jsonschema
 import numpy as np
 import pytest
-from handmade import CARDS, NASTY, clean, report
+from handmade import CARDS, LONG, NASTY, clean, report
 from PIL import Image
 
 from labkit.metrics import Estimate
 from labkit.paths import shipped
 from labkit.report import meters, paper, pieces
-from labkit.report.paper import bounds, drawings, folder, latex, plain, references, strip, words
+from labkit.report.paper import bounds, drawings, folder, latex, plain, private, references, strip, words
 from labkit.report.paper.folder import INDEX
 
 FIGURES = {"overview", "norms", "spectrum", "cosines", "hubness", "classes"}
@@ -88,6 +89,16 @@ def test_of_many_classes_the_lowest_and_the_highest_are_printed():
         "tolerance, the two lowest and the two highest of 30 classes beside permuted labels 0.01: 0 0.100 [0.050"
     )
     assert [f" {k} " in told for k in (0, 1, 2, 27, 28, 29)] == [True, True, False, False, True, True]
+
+
+def test_what_is_asked_for_twice_is_asked_once():
+    given = report()
+    twice = type(given)(
+        given.name, given.given, (replace(given.sections[0], findings=(LONG, replace(LONG, of="z2"))),), given.sampled, 0
+    )
+    said = paper.text(twice)
+    assert said.count("unnormalised") == 2 and said.count("Try:") == 1 and "2 things to know" in said
+    assert paper.notebook(twice).count("<b>Try:</b>") == 1
 
 
 # ---------------------------------------------------------------- HTML
@@ -278,6 +289,12 @@ def test_nothing_saved_holds_a_path_a_row_or_the_name_of_a_class(tmp_path, few_f
     assert "z1, class 11" in text and "The names are part of the data" in (out / "report.html").read_text()
     assert f"{float(given.rows.z1[0, 0]):.6g}"[:7] not in text
     assert "patient azyx 0.100" in " ".join(paper.text(given).split())  # on the user's own screen they stay
+
+
+def test_whole_numbers_for_classes_stay_as_they_are():
+    given = report()
+    assert private.public(given) == (given, "")
+    assert private.without("all 9 labels are cat; always cat, those of cat: category", {"cat": "0"}).count("cat") == 1
 
 
 def test_data_is_kept_where_it_is_asked_for(tmp_path, few_figures):

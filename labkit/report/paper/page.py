@@ -94,14 +94,15 @@ def meter(numbers: list[Number]) -> str:
     """What a meter says, what it does not, and its numbers on one axis; many single classes are folded away."""
     card, on = numbers[0].card, axis(numbers)
     whole, classes = [n for n in numbers if not of_class(n)], [n for n in numbers if of_class(n)]
-    if len(classes) <= MANY or not whole:
+    if len(classes) <= MANY:
         whole, classes = numbers, []
     unit = f' <span class="lk-unit">{parts.words(card.unit)}</span>' if card.unit else ""
     folded = f"<details><summary>{len(classes)} single classes</summary>{table(classes, on)}</details>" if classes else ""
     return (
         f'<article class="lk-meter"><h3>{parts.words(card.title)}{unit}</h3>'
         f'<p class="lk-means">{parts.words(sentence(card.means))}</p>'
-        f'<p class="lk-not"><b>Careful:</b> {parts.words(sentence(card.implies_not))}</p>{table(whole, on)}{folded}</article>'
+        f'<p class="lk-not"><b>Careful:</b> {parts.words(sentence(card.implies_not))}</p>'
+        f"{table(whole, on) if whole else ''}{folded}</article>"
     )
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 
 from labkit.report.paper.strip import Axis, sign, strip
 from labkit.report.paper.words import (
+    gathered,
     interval,
     is_clean,
     lacking,
@@ -39,17 +40,15 @@ def banner(report: Report) -> str:
 
 def findings(report: Report) -> str:
     """Alarms first; a notice is a fact to know, not a fault."""
-    items = "".join(map(finding, report.findings))
+    items = "".join(map(finding, gathered(report)))
     return f'<ul class="lk-findings" aria-label="Findings">{items}</ul>' if items else ""
 
 
-def finding(found: Finding) -> str:
-    kind = "alarm" if found.alarm else "notice"
-    todo = f'<p class="lk-try"><b>Try:</b> {words(found.try_next)}</p>' if found.try_next else ""
-    return (
-        f'<li class="lk-{kind}"><p><b class="lk-kind">{kind}</b> <code>{words(found.code)}</code> '
-        f'<span class="lk-of">{words(found.of)}</span></p><p>{words(found.says)}</p>{todo}</li>'
-    )
+def finding(alike: list[Finding]) -> str:
+    kind = "alarm" if alike[0].alarm else "notice"
+    said = "".join(f'<p><span class="lk-of">{words(each.of)}:</span> {words(each.says)}</p>' for each in alike)
+    todo = f'<p class="lk-try"><b>Try:</b> {words(alike[0].try_next)}</p>' if alike[0].try_next else ""
+    return f'<li class="lk-{kind}"><p><b class="lk-kind">{kind}</b> <code>{words(alike[0].code)}</code></p>{said}{todo}</li>'
 
 
 def inputs(report: Report) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from labkit.report.pieces import Finding, Number
 from labkit.report.result import Report, Section
 
-BEFORE = "|".join(f"(?<={word} )" for word in ("class", "always", "those of", "and"))
+BEFORE = "|".join(f"(?<={word} )" for word in ("class", "always", "those of", "labels are"))
 NOTE = (
     "Classes are numbered in the order of their sorted names. The names are part of the data and were left out; "
     "save(..., include_data=True) keeps them."

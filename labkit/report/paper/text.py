@@ -4,6 +4,7 @@ import textwrap
 
 from labkit.report.paper.words import (
     PERCENT,
+    gathered,
     grouped,
     is_clean,
     lacking,
@@ -52,13 +53,14 @@ def head(report: Report) -> str:
 
 
 def findings(report: Report) -> str:
-    return "\n".join([verdict(report), *map(finding, report.findings)])
+    return "\n".join([verdict(report), *map(finding, gathered(report))])
 
 
-def finding(found: Finding) -> str:
-    mark = "! ALARM " if found.alarm else "- notice"
-    lines = [wrap(f"{found.code}, {found.of}: {found.says}", f"{mark} ", "         ")]
-    return "\n".join([*lines, wrap(f"Try: {found.try_next}", "         ")] if found.try_next else lines)
+def finding(alike: list[Finding]) -> str:
+    """What is there, of each; what to do about it, once."""
+    mark = "! ALARM " if alike[0].alarm else "- notice"
+    lines = [wrap(f"{each.code}, {each.of}: {each.says}", f"{mark} ", "         ") for each in alike]
+    return "\n".join([*lines, wrap(f"Try: {alike[0].try_next}", "         ")] if alike[0].try_next else lines)
 
 
 # ---------------------------------------------------------------- tables

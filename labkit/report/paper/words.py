@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from labkit.metrics import Estimate
-from labkit.report.pieces import CARDS, LEVEL, Number
+from labkit.report.pieces import CARDS, LEVEL, Finding, Number
 from labkit.report.result import Described, Report
 
 PERCENT = f"{100 * LEVEL:.0f} %"
@@ -102,6 +102,14 @@ def listed(words: Sequence[str]) -> str:
     'a, b and c'
     """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def gathered(report: Report) -> list[list[Finding]]:
+    """Findings, alarms first; those of z1 and z2 that say and ask the same go together."""
+    found: dict[tuple, list[Finding]] = {}
+    for each in report.findings:
+        found.setdefault((each.alarm, each.code, each.try_next), []).append(each)
+    return list(found.values())
 
 
 def verdict(report: Report) -> str:
