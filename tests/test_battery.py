@@ -213,7 +213,7 @@ class Learned(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.2), dtype=torch.float64))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.2)))
 
     def forward(self, image, text):
         s = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T / self.log_temperature.exp().to(image.dtype)
@@ -349,6 +349,18 @@ def test_a_card_is_read_the_same_way_twice_and_prints(capsys):
         card["speed"]
 
 
+def test_a_cell_draws_its_card_once(monkeypatch, capsys):
+    cell, drawn = [1], []
+    monkeypatch.setattr("labkit.battery.card.current_cell", lambda: cell[0])
+    monkeypatch.setattr("labkit.battery.card.publish", drawn.append)
+    card = check_objective(nt_xent)
+    card._ipython_display_()  # the cell ends with it
+    assert drawn == [card] and not capsys.readouterr().out
+    cell[0] = 2
+    card._ipython_display_()
+    assert drawn == [card, card]
+
+
 def test_it_leaves_the_callers_random_stream_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -368,10 +380,12 @@ class Fixed(nn.Module):
     def __init__(self):
         super().__init__()
         self.register_buffer("target", torch.arange(8))
-        self.prototypes = nn.Linear(12, 12, bias=False).double()
+        self.prototypes = nn.Linear(12, 12, bias=False)
+        self.register_buffer("calls", torch.tensor(0))
 
     def forward(self, x, y):
-        x, y = (self.prototypes(z.double()) for z in (x, y))
+        self.calls += 1
+        x, y = self.prototypes(x), self.prototypes(y)
         return F.cross_entropy(F.normalize(x, dim=-1) @ F.normalize(y, dim=-1).T / 0.3, self.target)
 
 
@@ -379,6 +393,7 @@ def test_a_function_for_one_size_alone_is_asked_at_that_size():
     fn = Fixed()
     assert "say rows=..., dim=..." in card_of(fn)["result"].says
     card = card_of(fn, rows=8, dim=12)
+    assert fn.calls == 0  # copies of it were asked
     assert card.passed and card["two rows"].verdict == "not applicable"
     for wrong in ({"rows": 1}, {"dim": 2.5}):
         with pytest.raises(ValueError, match="must be a whole number"):

@@ -185,6 +185,9 @@ SCRIPT = """
     import torch, torch.nn.functional as F
     from torch import nn
     import labkit
+    import labkit.training.loop as loop
+
+    loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE = 0.1, 1
 
     class Net(nn.Module):
         def __init__(self):
@@ -234,7 +237,7 @@ def answer(process):
 @pytest.mark.thorough
 @pytest.mark.parametrize("what", ["stream", "table"])
 def test_killed_and_called_again_gives_the_numbers_of_an_uninterrupted_run(what, tmp_path):
-    steps = 3000
+    steps = 800
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(what, steps, killed)
     while not list(killed.glob("runs/*/checkpoint.pt")):

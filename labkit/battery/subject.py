@@ -1,5 +1,6 @@
 """Somebody's function as an entry like those of the catalog: which argument is which tensor, and which options it has."""
 
+import copy
 import functools
 import inspect
 import re
@@ -64,9 +65,16 @@ class Subject:
     def raw(self, given: Mapping[str, Tensor], **options: Any) -> Any:
         """What the function says, whatever that is."""
         asked = {**self.options, **{self.temperature if k == "temperature" else k: v for k, v in options.items()}}
+        precision = next((x.dtype for x in given.values() if x.is_floating_point()), torch.float32)
+        fn = self.copies[precision == torch.float64] if self.copies else self.fn
         if self.positional:
-            return self.fn(*(given[role] for role in self.calls), **asked)
-        return self.fn(**{own: given[role] for role, own in self.calls.items()}, **asked)
+            return fn(*(given[role] for role in self.calls), **asked)
+        return fn(**{own: given[role] for role, own in self.calls.items()}, **asked)
+
+    @functools.cached_property
+    def copies(self) -> tuple[nn.Module, ...]:
+        """Of a module: one as it is and one in float64, so that the reader's own keeps its weights and its state."""
+        return (copy.deepcopy(self.fn), copy.deepcopy(self.fn).double()) if isinstance(self.fn, nn.Module) else ()
 
     def value(self, **given: Any) -> Tensor:
         """One number with its gradient, of copies of these tensors, by the same random numbers at every call."""

@@ -49,7 +49,8 @@ class Run:
     """A trained model and its history. Numbers are read when they are asked for.
 
     history: column -> list, a value per step ("step", "loss"; of pairs also "chosen_logps", "rejected_logps", what each gained
-        since the start "chosen_gain", "rejected_gain", their difference "margin", "ranking_accuracy", "reward_accuracy").
+        since the start "chosen_gain", "rejected_gain", their difference "margin", "ranking_accuracy", "reward_accuracy"; of a
+        loss that learns single numbers "loss.NAME").
     folder: where it is kept; None for a run made of somebody's numbers, which has no config either.
     beta, loss_type: what is known of how somebody else's run was trained.
     given: the objects of a run of one's own encoder, data or loss; None where the Config names them all.
