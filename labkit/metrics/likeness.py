@@ -36,12 +36,18 @@ def linear_cka(a: Float[Tensor, "n d"], b: Float[Tensor, "n s"]) -> Float[Tensor
     >>> linear_cka(z, 3 * z.flip(1)), linear_cka(z, z[[1, 2, 3, 4, 0]])
     (tensor(1.), tensor(-0.1000))
     """
-    a, b, dtype = a.double() - a.double().mean(0), b.double() - b.double().mean(0), a.dtype
+    dtype, (a, b) = a.dtype, (centred(a.double()), centred(b.double()))
     own = shared_products(a, a), shared_products(b, b)
     for name, h in zip(("a", "b"), own, strict=True):
         if not h > 0:
             raise ValueError(f"{name} has rows that are all alike, or too few to tell: there is nothing to compare")
     return (shared_products(a, b) / (own[0] * own[1]).sqrt()).to(dtype)
+
+
+def centred(z: Tensor) -> Tensor:
+    """Without the mean; zero where nothing is left but how the mean was rounded."""
+    off = z - z.mean(0)
+    return torch.where(off.abs().max() > 1e-14 * z.abs().max(), off, 0.0)
 
 
 def shared_products(a: Tensor, b: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from typing import cast
 
 from labkit.report.comparing.result import Comparison, Difference
 from labkit.report.comparing.text import beyond, largest_steps, sampling, verdict, within
@@ -13,6 +14,7 @@ from labkit.report.paper.page import POLICY
 from labkit.report.paper.strip import Axis, strip
 from labkit.report.paper.words import listed, title
 from labkit.report.pieces import CARDS, Null, Number
+from labkit.report.result import Report
 
 SCHEMA = "labkit-comparison/1"
 
@@ -30,7 +32,7 @@ def page(found: Comparison, svg: bytes, alt: str) -> str:
 <style>{parts.style()}</style></head>
 <body class="labkit-report lk-page"><a class="lk-skip" href="#main">To the numbers</a>
 <header><p class="lk-over">labkit compare</p><h1>{name}</h1>
-{banner(found)}{findings(found)}<p class="lk-lead">{parts.words(sampling(found))}</p>{inputs(found)}</header>
+{top(found)}<p class="lk-lead">{parts.words(sampling(found))}</p>{parts.inputs(like_a_report(found))}</header>
 <main id="main"><figure>{picture}<figcaption>{parts.words(alt)}</figcaption></figure>
 {body(found)}{missing(found)}{meaning(found)}</main>
 <footer>{parts.words(made)} · seed {found.seed} · {SCHEMA}. Nothing on this page is fetched, and none of the input's rows are
@@ -42,24 +44,22 @@ def notebook(found: Comparison) -> str:
     """What `_repr_html_` gives."""
     return (
         f'<div class="labkit-report lk-card"><style>{parts.style()}</style>'
-        f'<p class="lk-name"><b>{parts.words(listed(found.names))}</b></p>{banner(found)}{findings(found)}{body(found)}'
+        f'<p class="lk-name"><b>{parts.words(listed(found.names))}</b></p>{top(found)}{body(found)}'
         f'{meaning(found)}<p class="lk-says">{parts.words(sampling(found))} Keep it: <code>comparison.save("folder")</code>; '
         "its figure: <code>comparison.figure()</code>.</p></div>"
     )
 
 
-def banner(found: Comparison) -> str:
+def like_a_report(found: Comparison) -> Report:
+    """For the parts of a page that read nothing but `given` and `findings`, which both have."""
+    return cast(Report, found)
+
+
+def top(found: Comparison) -> str:
+    """The verdict and the findings."""
     kind, sign = ("bad", "!") if found.alarms else ("good", "✓")
-    return f'<p class="lk-verdict lk-{kind}"><span aria-hidden="true">{sign}</span> {parts.words(verdict(found))}</p>'
-
-
-def findings(found: Comparison) -> str:
-    items = "".join(map(parts.finding, found.findings))
-    return f'<ul class="lk-findings" aria-label="Findings">{items}</ul>' if items else ""
-
-
-def inputs(found: Comparison) -> str:
-    return parts.inputs(found)  # type: ignore[arg-type]  # it reads `given` only
+    banner = f'<p class="lk-verdict lk-{kind}"><span aria-hidden="true">{sign}</span> {parts.words(verdict(found))}</p>'
+    return banner + parts.findings(like_a_report(found))
 
 
 def body(found: Comparison) -> str:
@@ -109,7 +109,7 @@ def shared(found: Comparison) -> str:
 
 
 def side(number: Number) -> str:
-    return f'<td>{parts.value(number)}<ul class="lk-nulls">{parts.null(0, number.floor)}</ul></td>'
+    return f"<td>{parts.value(number)}{parts.nulls(number, brief=True)}</td>"
 
 
 def layer_table(found: Comparison) -> str:

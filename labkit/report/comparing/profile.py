@@ -87,13 +87,14 @@ def alone(seen: Seen, marks: Marks, labels: Tensor | None = None, progress: bool
 
 
 def paired(u1: Tensor, u2: Tensor, marks: Marks) -> Readings:
-    """Every meter of two views or modalities of the same rows; none where their widths differ."""
+    """Every meter of two views or modalities of the same rows, where it is of one side with its name; none at two widths."""
     if u1.shape[1] != u2.shape[1]:
         return {}
     found = {
         "alignment": marks.mean((u1 - u2).square().sum(1)),
         "modality_gap": torch.linalg.vector_norm(marks.mean(u1 - u2), dim=1),
-        "retrieval": (found_again(u1, u2, marks) + found_again(u2, u1, marks)) / 2,
+        "z1 among z2.retrieval": found_again(u1, u2, marks),
+        "z2 among z1.retrieval": found_again(u2, u1, marks),
     }
     return {name: np.asarray(values, np.float64) for name, values in found.items()}
 

@@ -60,13 +60,18 @@ def profile(drawn: Drawn, seed: int, floors: dict[tuple[int, int], Readings], *,
         nulls |= {(key, meter): null for meter, null in own_nulls(each, marks, labels, seed, floors).items()}
     if len(seen) > 1:
         mine = paired(seen["z1"].u, seen["z2"].u, marks)
-        readings |= {("z1, z2", meter): values for meter, values in mine.items()}
-        nulls |= {("z1, z2", meter): null for meter, null in pair_nulls(seen["z1"].u, seen["z2"].u, marks, seed).items()}
+        readings |= {of_pair(name): values for name, values in mine.items()}
+        nulls |= {of_pair(name): null for name, null in pair_nulls(seen["z1"].u, seen["z2"].u, marks, seed).items()}
     collapsed = [(of, meter) for of, meter in readings if meter in RANKS and not readings[of, "effective_rank"].all()]
     readings = {key: values for key, values in readings.items() if key not in collapsed}
     lacking = [Missing(meter, f"rows of {drawn.model.name} that are not all alike") for _, meter in collapsed]
     numbers = {key: Number(key[1], key[0], measured(key[1], found), n, (nulls[key],)) for key, found in readings.items()}
     return Profile(drawn, marks, readings, numbers, seen, seen["z1"].u[:HEAD].clone(), lacking)
+
+
+def of_pair(name: str) -> Key:
+    of, _, meter = name.rpartition(".")
+    return of or "z1, z2", meter
 
 
 def measured(meter: str, found: np.ndarray) -> Estimate:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from labkit.report.comparing.result import Comparison, Difference
 from labkit.report.comparing.words import signed
-from labkit.report.paper.text import WIDTH, finding, wrap
+from labkit.report.paper.text import WIDTH, wrap
 from labkit.report.paper.words import PERCENT, listed, measured, point, shown, size, title
-from labkit.report.pieces import Number
+from labkit.report.pieces import Finding, Number
 
 
 def text(found: Comparison) -> str:
@@ -46,6 +46,13 @@ def verdict(found: Comparison) -> str:
 
 def findings(found: Comparison) -> str:
     return "\n".join([verdict(found), *map(finding, found.findings)])
+
+
+def finding(found: Finding) -> str:
+    mark = "! ALARM " if found.alarm else "- notice"
+    return "\n".join(
+        [wrap(f"{found.code}, {found.of}: {found.says}", f"{mark} ", "         "), wrap(f"Try: {found.try_next}", "         ")]
+    )
 
 
 def beyond(found: Comparison) -> list[Difference]:

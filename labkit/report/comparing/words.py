@@ -48,6 +48,6 @@ def says(found: Difference) -> str:
     if found.noise:
         return f"difference within noise: {values}, {signed(found.change)}"
     more, less = PHRASES.get(found.meter, (f"has more {title(found.meter)}", f"has less {title(found.meter)}"))
-    view = "" if found.of in ("z1", "z1, z2") else f" in {found.of}"
+    view = "" if found.of in ("z1", "z1, z2") else f" ({found.of})" if " among " in found.of else f" in {found.of}"
     phrase = more if found.change.value > 0 else less
     return f"{second} {phrase}{view} by {magnitude(found.change)} ({values})"
