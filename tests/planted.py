@@ -310,5 +310,7 @@ VARIANTS: dict[Callable[[Tensor, Tensor, Tensor, Generator], Handed], str] = {
     sorted_labels: "misaligned-labels",
     sorted_and_rolled: "misaligned-labels",
 }
+# Named, but no alarm, as the layers may be made so.
+NOTICED = {dead_directions}
 # Named, but no alarm: what one may want to know, and nothing that is broken.
 FACTS = {"unnormalised", "low-precision", "dominating-dimension", "mixed-dtypes", "single-class"}

@@ -90,6 +90,14 @@ class View:
             parts.append(rows @ basis / torch.linalg.vector_norm(rows, dim=1, keepdim=True))
         return torch.cat(parts) - self.mean @ basis
 
+    def pool(self, index: Tensor, size: int) -> Tensor:
+        """Directions, as above, of more rows of the input than the sample holds: up to `size` of these."""
+        if len(index) <= len(self.rows):
+            return self.directions
+        some = index[torch.linspace(0, len(index) - 1, min(size, len(index))).long()]
+        parts = [unit((unit(self.source.take(rows)) - self.mean) / self.scale) for rows in some.split(2048)]
+        return torch.cat(parts)
+
     @cached_property
     def near(self) -> Near:
         return nearest(self.centred[self.distinct], NEIGHBOURS)

@@ -8,7 +8,7 @@ from torch import Tensor
 from labkit.contrast import unit
 from labkit.report.faults.look import View
 
-MANY = 2048  # of which nearest neighbours are compared
+POOL = 2**14  # rows among which nearest neighbours are looked for, where pairs are at chance
 ROWS = 1024  # of which ranks are taken
 GRAMS = 512  # of which kernels are compared when the two widths say nothing about each other
 STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the second over the tenth
@@ -85,26 +85,30 @@ def best_matches(a: Tensor, b: Tensor, k: int, block: int = 1024) -> tuple[Tenso
     return torch.cat(values), torch.cat(who), back
 
 
-def alike(one: View, other: View, generator: torch.Generator) -> tuple[float, float]:
+def alike(one: View, other: View, rows: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[float, float]:
     """How much closer rows come to rows of the other view, and to other rows of their own, than to Gaussian rows.
 
     0 is as close as to Gaussian rows with the covariance of the view they are compared with, 1 is a perfect match. Clusters
     and bent sheets bring rows of one cloud together; that rows of *two* clouds come closer than that needs a match for each.
     """
-    a, b = one.directions[:MANY].float(), other.directions[:MANY].float()
-    across = excess(a, b, gaussian(other, len(b), generator))
-    own = [excess(z, z, gaussian(view, len(z), generator), itself=True) for z, view in ((a, one), (b, other))]
+    queries = [view.directions[:ROWS].float() for view in (one, other)]
+    pools = [view.pool(index, POOL).float() for view, index in zip((one, other), rows, strict=True)]
+    chances = [gaussian(view, len(pool), generator) for view, pool in zip((one, other), pools, strict=True)]
+    across = excess(queries[0], pools[1], chances[1])
+    own = [excess(*each, itself=True) for each in zip(queries, pools, chances, strict=True)]
     return across, max(min(own), 0.0)
 
 
 def excess(a: Tensor, b: Tensor, chance: Tensor, itself: bool = False) -> float:
-    cosines = a @ b.T
-    found = float((cosines.fill_diagonal_(-1.0) if itself else cosines).amax(1).mean())
+    nearest = (a @ b.T).topk(2, dim=1).values
+    found = float(nearest[:, 1 if itself else 0].mean())  # a row is its own nearest
     floor = float((a @ chance.T).amax(1).mean())
     return (found - floor) / max(1 - floor, 1e-9)
 
 
 def gaussian(view: View, n: int, generator: torch.Generator) -> Tensor:
     """Directions of Gaussian rows with the covariance of the view's unit rows."""
-    some = (view.centred / view.scale)[:MANY].float()
-    return unit(torch.randn(n, len(some), generator=generator) @ some)
+    some = view.centred / view.scale
+    values, axes = torch.linalg.eigh(some.T @ some / len(some))
+    root = (axes * values.clamp(min=0).sqrt()).T.float()
+    return unit(torch.randn(n, len(root), generator=generator) @ root)

@@ -82,8 +82,8 @@ def swap(look: Look, found: Sides) -> Finding:
         "z1, z2",
         "modalities",
         f"The two modalities are exchanged in {counted(len(rows), 'pair')} of {len(found.along):,}{sampled} "
-        f"({percent(share)}): {ranges(rows)}. There z1 - z2 points the opposite way and each row lies in the other's cloud (or it is the rest that "
-        "is exchanged: the numbers cannot say).",
+        f"({percent(share)}): {ranges(rows)}. There z1 - z2 points the opposite way and each row lies in the other's cloud "
+        "(or it is the rest that is exchanged: the numbers cannot say).",
         "Look at the inputs of these pairs, and exchange them back where z1 and z2 were filled; the gap, retrieval and every "
         "mean of z1 mix two modalities now.",
         {"rows": len(rows), "share": share},

@@ -9,6 +9,7 @@ from torch import Tensor
 Scores = Callable[[int], Tensor]
 WINDOW = 2**15  # rows in order that are looked at
 CLEAR = 8.0  # standard deviations by which a shift must stick out
+MOST = 0.55  # of the rows must fit better
 LEAST = 12  # rows that a shifted part must have
 
 
@@ -85,6 +86,6 @@ def best_shift(n: int, shifts: list[int], won: Scores, confirm: Callable[[int, s
         most = float((moved > 0).double().mean())
         every = len(moved) > 0.9 * int((gains != 0).sum())  # where rows are sorted, most of them cannot tell
         start, stop = (0, n) if every else (start, stop)
-        if certain > CLEAR and most > 0.7 and sureness(confirm(by, slice(start, stop))) > CLEAR:
+        if certain > CLEAR and most > MOST and sureness(confirm(by, slice(start, stop))) > CLEAR:
             found.append((float(part.sum()), Shift(by, start, stop, float(part.mean()))))
     return max(found)[1] if found else None

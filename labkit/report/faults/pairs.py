@@ -16,7 +16,7 @@ SURE = 5.0  # standard deviations above shuffled pairs: the pairs are no acciden
 SOME = 0.05  # of the rows belong elsewhere
 ROWS = 64  # from which on a likeness of two clouds is believed
 WIDTH = 32  # random directions in which shifts are looked for
-CLOSER = 0.06, 1.2  # of the way to a perfect match that rows come closer across views than within: a + b / sqrt(n)
+CLOSER = 0.03, 1.0  # of the way to a perfect match that rows come closer across views than within: a + b / sqrt(n)
 
 
 def paired(look: Look) -> Iterator[Finding]:
@@ -60,19 +60,24 @@ def shifted(look: Look, one: View, other: View) -> Finding | None:
     n, d = len(first), one.rows.shape[1]
     basis = torch.randn(d, min(d, WIDTH), generator=look.generator(), dtype=torch.float64)
     a, b = projected(one, first, basis), projected(other, second, basis)
-
     own = (a * b).sum(1)
 
     def found(b: Tensor, also: list[int]) -> order.Shift | None:
+        def won(by: int) -> Tensor:
+            return (a * b.roll(-by, 0)).sum(1) - own
+
         shifts = list(dict.fromkeys([*also, *order.candidates(order.correlation(a, b))]))
-        return order.best_shift(
-            n, shifts, lambda by: (a * b.roll(-by, 0)).sum(1) - own, lambda by, rows: beyond(a, b, by)[rows]
-        )
+        return order.best_shift(n, shifts, won, lambda by, rows: weaker(a, b, by, rows))
 
     straight, backwards = found(b, []), found(b.flip(0), [0])
     if backwards and (not straight or backwards.gain > straight.gain) and backwards.stop - backwards.start > 0.9 * n:
         return moved_pairs(other.name, backwards, n, look.sample.total, reverse=True)
     return moved_pairs(other.name, straight, n, look.sample.total) if straight else None
+
+
+def weaker(a: Tensor, b: Tensor, by: int, rows: slice) -> Tensor:
+    """Of two measures of the match the one that is less sure: likeness itself, and what of it is not a matter of the place."""
+    return min((a * b.roll(-by, 0)).sum(1)[rows], beyond(a, b, by)[rows], key=order.sureness)
 
 
 def beyond(a: Tensor, b: Tensor, by: int) -> Tensor:
@@ -121,8 +126,8 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
         if wide_alike and len(look.apart) > 1:
             yield unaligned(other.name, kernel)
         return
-    across, within = matching.alike(one, other, generator) if wide_alike else (0.0, 0.0)
-    closer = across - within > CLOSER[0] + CLOSER[1] / min(len(look), matching.MANY) ** 0.5
+    across, within = matching.alike(one, other, usable(look.given), generator) if wide_alike else (0.0, 0.0)
+    closer = across - within > CLOSER[0] + CLOSER[1] / min(len(look), 2 * matching.ROWS) ** 0.5
     yield at_chance(other.name, closer and len(look) >= ROWS, across - within, max(score, kernel))
 
 
