@@ -42,7 +42,7 @@ from labkit.recipes.likelihood_displacement import exact
 # %% [markdown] tags=["notes"]
 # **Fifteen minutes in a lecture.** Ask beforehand for somebody's files: two views, labels. Show them in place of the digits.
 #
-# 1. *The number alone* (4 min). "Effective rank 43 of 128. Good?" Take hands before you show the null rows. Expect half of
+# 1. *The number alone* (4 min). "Effective rank 32 of 128. Good?" Take hands before you show the null rows. Expect half of
 #    them at "lies idle". The untrained network has more.
 # 2. *Broken on purpose* (5 min). Which number would have told you? Only those that read pairs, or labels.
 # 3. *The log* (4 min). Accuracies 1.0 and a growing margin: nearly all say that the chosen answer became likelier.

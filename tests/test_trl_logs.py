@@ -379,3 +379,14 @@ def test_a_large_file_is_only_glanced_at(tmp_path):
         file.write(b"x0,x1\n")
         file.truncate(3 * 2**30)  # three gigabytes of nothing, none of them on the disk
     assert not speaks_of(big)
+
+
+def test_the_analysis_door_hands_a_log_over(capsys):
+    import labkit
+    from labkit.cli import main
+
+    told = labkit.report(FIXTURES / "1.16.0-rose.json")
+    assert isinstance(told, labkit.Diagnosis) and told.verdict == "no displacement"
+    assert main(["report", str(FIXTURES / "0.15.2-ipo.json"), "--loss-type", "ipo"]) == 0
+    printed = capsys.readouterr().out
+    assert "Verdict: fell" in printed and "nats a token" in printed
