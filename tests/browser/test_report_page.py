@@ -24,6 +24,14 @@ CONTRAST = """() => {  // the least contrast of any words with what is behind th
   }));
 }"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+JUPYTER = """body { background: #111 }  /* what a dark JupyterLab wishes for tables, code and lists in outputs */
+.jp-RenderedHTMLCommon { color: #fff }
+.jp-RenderedHTMLCommon table { table-layout: fixed; margin: 0 auto 1em; color: #fff }
+:not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon :is(td, th, tr) { text-align: right; padding: .5em; border: none }
+.jp-RenderedHTMLCommon tbody tr:nth-child(odd) { background: #111 }
+.jp-RenderedHTMLCommon tbody tr:nth-child(even) { background: #333 }
+.jp-RenderedHTMLCommon :not(pre) > code { background: #222; padding: 1px 5px }
+.jp-RenderedHTMLCommon ul:not(.list-inline) { padding-left: 2em }"""
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +42,10 @@ def files(tmp_path_factory):
             patch.setitem(pieces.CARDS, key, card)
         (folder / "report.html").write_text(paper.page(report()), encoding="utf-8")
         card_alone = f'<!doctype html><link rel="icon" href="data:,"><body style="background:#111">{paper.notebook(report())}'
+        in_jupyter = f"<style>{JUPYTER}</style><div class='jp-RenderedHTMLCommon'>{paper.notebook(report())}</div>"
+        (folder / "jupyter.html").write_text(
+            f'<!doctype html><link rel="icon" href="data:,"><body>{in_jupyter}', encoding="utf-8"
+        )
         (folder / "card.html").write_text(card_alone, encoding="utf-8")
     return folder
 
@@ -59,6 +71,15 @@ def test_everything_is_seen_and_nothing_is_fetched(page, files, name, width, sch
     assert page.evaluate(CONTRAST) >= 4.5
     strips = page.locator("svg.lk-strip:visible")
     assert strips.count() >= 6 and all(box["width"] > 150 for box in (strips.nth(k).bounding_box() for k in range(6)))
+
+
+def test_a_dark_jupyterlab_does_not_darken_the_card(page, files):
+    opened(page, files / "jupyter.html")
+    assert page.evaluate(CONTRAST) >= 4.5 and page.troubles == []
+    cells = page.locator(".lk-rows td, .lk-rows th").evaluate_all("(all) => all.map((e) => getComputedStyle(e).textAlign)")
+    assert set(cells) == {"left"}
+    rows = page.locator(".lk-rows tr").evaluate_all("(all) => all.map((e) => getComputedStyle(e).backgroundColor)")
+    assert set(rows) == {"rgba(0, 0, 0, 0)"}
 
 
 def test_the_page_turns_dark(page, files):

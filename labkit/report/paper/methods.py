@@ -1,6 +1,7 @@
 """What was computed, as the paragraph of a paper, with BibTeX of the meters used."""
 
 import platform
+from importlib import metadata
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ def versions() -> dict[str, str]:
     """What the numbers were made with."""
     return {
         "labkit": labkit.__version__,
+        "matplotlib": metadata.version("matplotlib"),
         "numpy": np.__version__,
         "python": platform.python_version(),
+        "scipy": metadata.version("scipy"),
         "torch": torch.__version__,
     }
 
