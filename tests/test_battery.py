@@ -416,3 +416,8 @@ def test_a_function_for_one_size_alone_is_asked_at_that_size():
 def test_a_call_that_makes_no_sense_says_why(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sup_con", "labels"), ("mv_dhel", "views"), ("dpo", "preference")])
+def test_odd_batches_are_no_excuse(name, kind):
+    assert card_of(ENTRIES[name].fn, kind, rows=7).passed

@@ -5,6 +5,7 @@ import torch
 from labkit.battery.inputs import along, shuffled, size, stretched, swapped, turned
 from labkit.battery.trials import EMBEDDED, PAIRED, Bench, Found, trial
 
+SIGN = 'is a sign missing? If it is meant to push apart only, say expect={"pairing": False}'
 SAME = 1e-6  # an epsilon in a norm or a distance is seen, and allowed
 
 
@@ -27,18 +28,17 @@ def pairing(bench: Bench) -> Found:
     if abs(gap) <= bench.rounding:
         return Found("look", gap, "right and wrong pairs have the same value: it does not know who belongs to whom")
     if gap < 0:
-        return Found("failed", gap, f"right pairs cost {-gap:.3g} more than wrong ones: is a sign missing?")
+        return Found("failed", gap, f"right pairs cost {-gap:.3g} more than wrong ones: {SIGN}")
     return Found("passed", gap, f"wrong pairs cost {gap:.3g} more than right ones")
 
 
 def matched(bench: Bench) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """A batch whose partners coincide, nearly, and the same batch with each partner one row further."""
     given = bench.given
-    noise = torch.randn(
-        size(bench.entry, given, "n"), size(bench.entry, given, "d"), generator=torch.Generator().manual_seed(5)
-    )
+    n, d = (size(bench.entry, given, letter) for letter in "nd")
+    noise = torch.randn(n, d, generator=torch.Generator().manual_seed(5))
     if bench.subject.kind == "labels":
-        near = given["z"][::2].repeat_interleave(2, 0) + 0.1 * noise
+        near = given["z"][::2].repeat_interleave(2, 0)[:n] + 0.1 * noise
         return {**given, "z": near}, {**given, "z": near, "labels": given["labels"].roll(1)}
     if bench.subject.kind == "views":
         near = given["views"][:, :1].expand_as(given["views"]) + 0.1 * noise[:, None]
