@@ -127,7 +127,7 @@ def spectrum(curves: Mapping[str, np.ndarray], beside: Sequence[str] = (), floor
             below = f"{(~kept).sum():,} more are below"
             ax.annotate(below, (last, share[last - 1]), (8, 4), textcoords="offset points", color=theme.INK)
     ax.set(yscale="log", ylim=(max(min(lowest / 2, 0.08), floor), 1.6), xlabel="direction, the widest first")
-    ax.set_ylabel("reach over the widest")
+    ax.set_ylabel("reach (singular value) over the widest")
     ax.set_xlim(left=0)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(curves), 4))
     return figure
@@ -154,7 +154,7 @@ def overview(rows: Sequence[Row]) -> "Figure":
         ax.scatter(value, y, s=52, color=theme.BLUE, edgecolors=theme.PAPER, linewidths=0.8, zorder=4)
         ax.text(1.06, y, f"{row.said}  ", va="center", fontsize=11.5)
     ax.set(xlim=(-0.05, 1.05), ylim=(len(rows) - 0.4, -0.6), xticks=[])
-    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.set_yticks(range(len(rows)), [f"  {row.label}" for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False)
     for side in ("left", "bottom"):

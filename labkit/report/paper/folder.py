@@ -38,7 +38,7 @@ def save(report: Report, folder: str | Path, *, include_data: bool = False) -> P
         FileExistsError: a file where the folder should be, or one of another origin under a name that the report needs.
         ValueError: `include_data` where no row could be read.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     earlier = written_before(folder)
     refuse(folder, earlier)
     files = contents(report, include_data=include_data)
