@@ -140,7 +140,7 @@ def of_layers(found: Comparison) -> Drawn:
     if cka is not None:
         data |= {f"cka with {name}": cka[:, k].tolist() for k, name in enumerate(found.names)}
     told = "; ".join(f"{c.title} from {shown(c.value[0])} to {shown(c.value[-1])}" for c in curves)
-    alt = f"Meters over {len(found.names)} layers, each with its interval and its null row: {told}."
+    alt = f"Meters over {len(found.names)} layers, each with its interval and its null row. {told}."
     return Drawn(drawing.layers(curves, found.names, cka), data, alt)
 
 

@@ -33,7 +33,7 @@ def page(found: Comparison, svg: bytes, alt: str) -> str:
 <body class="labkit-report lk-page"><a class="lk-skip" href="#main">To the numbers</a>
 <header><p class="lk-over">labkit compare</p><h1>{name}</h1>
 {top(found)}<p class="lk-lead">{parts.words(sampling(found))}</p>{parts.inputs(like_a_report(found))}</header>
-<main id="main"><figure>{picture}<figcaption>{parts.words(alt)}</figcaption></figure>
+<main id="main"><figure>{picture}<figcaption>{parts.words(alt.partition(".")[0])}.</figcaption></figure>
 {body(found)}{missing(found)}{meaning(found)}</main>
 <footer>{parts.words(made)} · seed {found.seed} · {SCHEMA}. Nothing on this page is fetched, and none of the input's rows are
 in it.</footer></body></html>

@@ -12,6 +12,7 @@ from labkit.report.comparing.models import Drawn
 from labkit.report.comparing.profile import K, Marks, Readings, Seen, alone, of_classes, paired
 from labkit.report.comparing.result import Difference
 from labkit.report.drawing import around, halves
+from labkit.report.meters import MEASURED, of
 from labkit.report.pieces import Missing, Null, Number
 
 FLOORS = 8  # halves of a null row: its interval is only looked at, never subtracted
@@ -49,6 +50,8 @@ class Profile:
 
 def profile(drawn: Drawn, seed: int, floors: dict[tuple[int, int], Readings], *, progress: bool = True) -> Profile:
     """Every meter that this model's rows allow. `floors` remembers null rows by n and d."""
+    for section in MEASURED:
+        of(section)  # what is said of its meters
     n, labels = len(drawn), drawn.labels
     marks = Marks.of(n, halves(n, drawn.groups, seed=seed))
     seen = {key: Seen.of(z, drawn.groups) for key, z in drawn.views.items()}

@@ -31,7 +31,8 @@ def sampling(found: Comparison) -> str:
     )
     return (
         f"{rows}. In brackets {PERCENT} intervals: how far a difference would move on other rows of this kind; another "
-        "training seed may move it further, and that takes several models to see. One interval in twenty misses."
+        "training seed may move it further, and that takes several models to see. One interval in twenty misses, and what is "
+        "beyond noise need not be large."
     )
 
 
@@ -95,13 +96,14 @@ def in_common(number: Number) -> str:
 def table(found: Comparison) -> str:
     """Every number of two models, with its null row."""
     first, second = found.names
-    rows = [("meter", "of", first, second, f"{second} minus {first}", "floors")]
+    rows = [("", first, second, f"{second} minus {first}", "floors")]
     for each in found.differences:
-        floors = [each.a.floor.estimate.value, each.b.floor.estimate.value]
-        told = shown(floors[0]) if shown(floors[0]) == shown(floors[1]) else f"{shown(floors[0])}; {shown(floors[1])}"
+        floors = [shown(number.floor.estimate.value) for number in (each.a, each.b)]
+        told = f"{each.a.floor.name} {'; '.join(dict.fromkeys(floors))}"
         values = (measured(each.a.estimate), measured(each.b.estimate), signed(each.change))
-        rows.append((title(each.meter), each.of, *values, f"{each.a.floor.name} {told}"))
-    return "\n".join([f"Every number, n = {found.sampled.n:,}", *aligned(rows)])
+        rows.append((title(each.meter) + ("" if each.of == "z1" else f", {each.of}"), *values, told))
+    tables = [line for some in pieces(rows) for line in (*aligned(some), "")]
+    return "\n".join([f"Every number, n = {found.sampled.n:,}", *tables[:-1]])
 
 
 def over_layers(found: Comparison) -> str:
