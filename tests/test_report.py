@@ -96,6 +96,17 @@ def test_an_untrained_model_stands_beside_the_trained_one():
         labkit.report(z1, model=model, inputs=z1[1:])
 
 
+def test_a_run_brings_all_that_it_has():
+    run = labkit.fit(labkit.Config(steps=4, batch=64, augment=labkit.call("digits")), progress=False)
+    found = labkit.report(run, name="four steps")
+    assert [each.name for each in found.given] == ["z1", "z2", "untrained", "labels"] and found.name == "four steps"
+    assert "untrained" in [null.name for null in found["z1.uniformity"].nulls]
+    plain = labkit.report(labkit.fit(labkit.Config(steps=4, batch=64), progress=False))
+    assert [each.name for each in plain.given] == ["z1", "untrained", "labels"]
+    with pytest.raises(ValueError, match="keeps no model"):
+        labkit.report(labkit.Run.from_logs([{"step": 1, "loss": 2.0}]))
+
+
 def test_a_sample_is_drawn_and_its_size_is_said():
     z1, z2, labels = clouds(n=600)
     found = labkit.report(z1, z2, labels=labels, sample=128)

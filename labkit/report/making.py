@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from labkit.progress import bar
 from labkit.report.pieces import SECTIONS, Finding, Given, Measured, Missing, Sample
 from labkit.report.result import Described, Report, Sampled, Section
+from labkit.report.runs import of_run
+from labkit.training import Run
 
 NOTED = "If this is not what you meant, name the array, as in file.npz:key, or save the rows alone."
 SAMPLE = 4096  # rows that the meters see: uniformity and neighbours look at every pair of them
@@ -36,7 +38,8 @@ def report(
     Args:
         z1: embeddings `(n, d)`, rows as they are: a tensor, an array, or a file (.npy, .npz, .pt, .safetensors, .parquet, .csv;
             `"file.npz:key"` for one of several arrays). A .npz that holds z1, z2 and labels can stand alone. What a preference
-            run logged goes to `labkit.diagnose`.
+            run logged goes to `labkit.diagnose`. A Run of `labkit.fit` brings all that it has: views, labels, the rows before
+            training.
         z2: another view of the same rows, or another modality; row i belongs to row i of z1 unless `pairs` says otherwise.
         labels: `(n,)`, a class for each row of z1.
         groups: `(n,)`, rows that are not independent (frames of one video, sentences of one text): they are drawn together, and
@@ -64,12 +67,18 @@ def report(
 
     if z2 is None and speaks_of(z1):
         return diagnose(z1)
+    if isinstance(z1, Run):
+        return report(**of_run(z1) | named(name), groups=groups, pairs=pairs, sample=sample, seed=seed, progress=progress)
     steps = bar(total=3 + len(SECTIONS), desc="report", disable=not progress)
     with steps:
         given = read(z1, z2, labels, groups, pairs, name, seed)
         given = scanned(given, beginning(given, model, inputs, untrained))
         steps.update(2)
         return made(given, sample, steps.update)
+
+
+def named(name: str | None) -> dict[str, str]:
+    return {} if name is None else {"name": name}
 
 
 def read(z1: Any, z2: Any, labels: Any, groups: Any, pairs: Any, name: str | None, seed: int) -> Given:
