@@ -67,9 +67,11 @@ def largest(cosines: Tensor, k: int, generator: torch.Generator) -> Nearest:
         lots = TIE * torch.rand(len(tied), cosines.shape[1], generator=generator, dtype=cosines.dtype)
         values[tied, :k], rows[tied, :k] = (cosines[tied] + lots).topk(k)
         values, rows = values[:, :k], rows[:, :k]
-    lots = TIE * torch.rand(values.shape, generator=generator, dtype=values.dtype)
-    order = (values + lots).argsort(1, descending=True)
-    return Nearest(values.gather(1, order), rows.gather(1, order))
+    mixed = (values[:, :-1] - values[:, 1:] < TIE).any(1).nonzero().squeeze(1)
+    lots = TIE * torch.rand(len(mixed), values.shape[1], generator=generator, dtype=values.dtype)
+    order = (values[mixed] + lots).argsort(1, descending=True)
+    values[mixed], rows[mixed] = values[mixed].gather(1, order), rows[mixed].gather(1, order)
+    return Nearest(values, rows)
 
 
 def k_occurrence(z: Float[Tensor, "n d"], queries: Float[Tensor, "m d"] | None = None, *, k: int = 10) -> Int[Tensor, "n"]:

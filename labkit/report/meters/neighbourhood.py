@@ -73,10 +73,11 @@ class Neighbourhood:
 
     def asked(self, some: Tensor, rows: Tensor) -> Tensor:
         """The cosines of `rows[some]` with `rows`, -inf where they are no neighbours."""
+        asking = self.points if self.queries is None else self.queries
+        cosines = (asking[rows[some]] @ self.points.T)[:, rows]  # of all rows: cheaper than a copy of some
         if self.queries is not None:
-            return self.queries[rows[some]] @ self.points[rows].T
+            return cosines
         groups = torch.arange(len(self.points)) if self.groups is None else self.groups
-        cosines = self.points[rows[some]] @ self.points[rows].T
         return cosines.masked_fill_(groups[rows[some], None] == groups[rows], -torch.inf)
 
 
@@ -87,8 +88,12 @@ def neighbourhood(sample: Sample, name: str) -> Neighbourhood:
     kept = KEPT.setdefault(sample, {})
     if name not in kept:
         asking, _, asked = name.rpartition(" among ")
-        alone = None if asking or name != "z1" else copies(sample)
-        kept |= across(sample, asking, asked) if asking else {name: Neighbourhood(directions(sample, name), groups=alone)}
+        if asking.startswith("another"):  # a null, wanted one way
+            kept[name] = Neighbourhood(neighbourhood(sample, asked).points, neighbourhood(sample, asking).points)
+        elif asking:
+            kept |= across(sample, asking, asked)
+        else:
+            kept[name] = Neighbourhood(directions(sample, name), groups=copies(sample) if name == "z1" else None)
     return kept[name]
 
 
