@@ -175,7 +175,7 @@ def spectrum_decay(z: Float[Tensor, "n d"], *, first: int = 11, last: int = 100)
     Raises:
         ValueError, TypeError: fewer rows or directions than `last`, a direction among them without any variance, NaN, integers.
 
-    Source: Agrawal et al. 2022 (arXiv 2202.05808), alpha-ReQ. Least squares on both logarithms, every direction with equal
+    Source: Ghosh et al. 2022 (arXiv 2202.05808), before alpha-ReQ. Least squares on both logarithms, every direction with equal
     weight; the ten widest are left out, as they seldom lie on the line.
 
     >>> k = torch.arange(1.0, 6)
