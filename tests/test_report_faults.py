@@ -260,3 +260,11 @@ def test_dead_columns_of_a_good_encoder_are_said_without_alarm():
     z[:, [127, 223, 319]] *= 1e-33
     [found] = [f for f in findings(z1=z) if f.code == "dead-dimensions"]
     assert not found.alarm and "columns 127, 223 and 319" in found.says
+
+
+def test_pairs_that_lost_their_partner_are_said_by_number():
+    kept = planted.healthy(200, 16, noise=0.5)
+    other = kept["z2"].clone()
+    other[120:160] = other[120:160].roll(20, 0)[planted.draw(40, generator())]
+    [found] = [f for f in findings(z1=kept["z1"], z2=other) if f.alarm]
+    assert found.code == "shuffled-pairs" and 20 <= found.evidence["rows"] <= 42 and "row" in found.says

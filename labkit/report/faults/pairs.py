@@ -8,7 +8,7 @@ from torch import Tensor
 from labkit.contrast import unit
 from labkit.report.faults import matching, order
 from labkit.report.faults.look import Look, View
-from labkit.report.faults.words import counted, percent
+from labkit.report.faults.words import counted, percent, ranges
 from labkit.report.pieces import Finding
 from labkit.report.rows import usable
 
@@ -120,6 +120,7 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
         yield shuffled(look, other.name, moved, score)
         return
     if score > SURE:
+        yield from some_strangers(look, one, other)
         return
     kernel = matching.kernel_score(a, b, generator)
     if kernel > SURE:
@@ -129,6 +130,23 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
     across, within = matching.alike(one, other, usable(look.given), generator) if wide_alike else (0.0, 0.0)
     closer = across - within > CLOSER[0] + CLOSER[1] / min(len(look), 2 * matching.ROWS) ** 0.5
     yield at_chance(other.name, closer and len(look) >= ROWS, across - within, max(score, kernel))
+
+
+def some_strangers(look: Look, one: View, other: View) -> Iterator[Finding]:
+    """A few pairs among good ones that are as unlike as shuffled pairs."""
+    rows = look.sample.rows[matching.strangers(one.directions, other.directions)]
+    share = len(rows) / len(look)
+    if share > SOME:
+        yield Finding(
+            "shuffled-pairs",
+            True,
+            "z1, z2",
+            "sanity",
+            f"Part of the pairs is shuffled: {counted(len(rows), 'pair')} of {len(look):,} ({percent(share)}) are as unlike "
+            f"as shuffled pairs, all others far closer: {ranges(rows)}.",
+            "Look at the inputs of these pairs: partners that were lost and replaced, or a part of one file in another order.",
+            {"rows": len(rows), "share": share},
+        )
 
 
 def belongs_elsewhere(moved: matching.Elsewhere, look: Look) -> bool:
