@@ -1,8 +1,8 @@
 """How sure a number is: the meter on parts of the sample, drawn without replacement, whole groups at a time.
 
-Halves for what looks at single rows or at neighbours; for a cloud's mean, spectrum and distances all but one of twenty folds. Half
-of the rows have half as large a rank where n is not much above d, and it varies half as much: at n = d intervals from halves
-would be 0.4 to 0.8 of what they should be, those from folds are 0.9 to 1.7 of it.
+Halves for what looks at single rows or at neighbours; for a cloud's mean, spectrum and distances all but one of twenty folds.
+Half of the rows have half as large a rank where n is not much above d, and it varies half as much: at n = d intervals from
+halves would be 0.4 to 0.8 of what they should be, those from folds are 0.9 to 1.7 of it.
 """
 
 import math
