@@ -71,7 +71,7 @@ ELSEWHERE = {
     "clustering_nmi": "test_metrics.py::test_clusters_and_classes",
     "modality_auc": "test_report_neighbours.py::test_modality_auc_is_that_of_scipy_and_scikit_learn",
     "neural_collapse": "test_report_classes.py::test_neural_collapse_is_the_papers_formula",
-    "ridge_probe": "test_report_classes.py::test_ridge_probe_is_scikit_learns",
+    "discriminant_probe": "test_report_classes.py::test_discriminant_probe_is_scikit_learns",
 }
 ORACLES = Path(__file__).parent / "oracles"
 

@@ -1,7 +1,8 @@
 """Meters: what is measured and not trained. Pure functions of tensors, computed in float64."""
 
 from labkit.metrics.accuracy import implicit_accuracy, ranking_accuracy, ranking_difficulty, reward_accuracy
-from labkit.metrics.classes import class_separation, knn_leave_one_out, neural_collapse, ridge_probe
+from labkit.metrics.classes import class_separation, knn_leave_one_out, neural_collapse
+from labkit.metrics.discriminant import discriminant_probe
 from labkit.metrics.geometry import (
     alignment,
     mean_cosine,
@@ -40,6 +41,7 @@ __all__ = [
     "clustering_accuracy",
     "clustering_nmi",
     "dead_directions",
+    "discriminant_probe",
     "displacement",
     "edit_distance",
     "effective_rank",
@@ -73,7 +75,6 @@ __all__ = [
     "recall_at_k",
     "receivers",
     "reward_accuracy",
-    "ridge_probe",
     "robin_hood",
     "sign_entanglement",
     "singular_spectrum",

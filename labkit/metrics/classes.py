@@ -1,4 +1,4 @@
-"""How embeddings stand to their classes: leave-one-out neighbours, a ridge probe, between-class variance, neural collapse."""
+"""How embeddings stand to their classes: leave-one-out neighbours, between-class variance, neural collapse."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,8 +8,6 @@ from labkit.checks import Scalar
 from labkit.contrast import unit
 from labkit.metrics.neighbours import BLOCK, Nearest, nearest
 from labkit.registry import EMBEDDINGS, meter
-
-SHRINKAGE = (1e-6, 1e3)  # the least and the largest penalty, over the mean variance of a dimension
 
 
 @meter("1805.01978", oracle="sklearn.neighbors.KNeighborsClassifier", invariant=EMBEDDINGS | {"scale"})
@@ -65,68 +63,6 @@ def won(near: Nearest, labels: Tensor, temperature: float) -> Tensor:
     classes = labels[near.rows]
     votes = (weights[:, None, :] * (classes[:, :, None] == classes[:, None, :])).sum(2)
     return torch.where(found.any(1), classes.gather(1, votes.argmax(1, keepdim=True)).squeeze(1), -1)
-
-
-@meter("ledoit2004", oracle="sklearn.linear_model.RidgeClassifier", raw=True, invariant=EMBEDDINGS | {"scale"})
-def ridge_probe(
-    train_z: Float[Tensor, "n d"],
-    train_y: Int[Tensor, "n"],
-    test_z: Float[Tensor, "m d"],
-    test_y: Int[Tensor, "m"],
-) -> Float[Tensor, ""]:
-    r"""Test accuracy of a linear map to the classes, fitted by least squares: a linear probe that needs no iterations.
-
-    .. math:: \min_{W, b} \; \frac1n \sum_i \lVert W x_i + b - e_{y_i} \rVert^2 + \lambda \lVert W \rVert_F^2, \qquad
-        \lambda = \mu \frac{s}{1 - s}
-
-    where :math:`s` is Ledoit and Wolf's shrinkage of the covariance of the training rows towards :math:`\mu I`, its mean
-    variance: strong with few rows, weak with many. So nothing is tuned, on held-back rows or otherwise. Shift, scale and
-    rotation change nothing. Close to `linear_probe` in accuracy, not equal to it: compare like with like.
-
-    Args:
-        train_z, train_y: what the probe is fitted on, rows as given; at least two classes.
-        test_z, test_y: what it is measured on.
-
-    Raises:
-        ValueError, TypeError: shapes that differ, NaN, integer embeddings, float labels, a single class.
-
-    Source: ridge regression on one-hot classes (scikit-learn's RidgeClassifier at alpha = n lambda); the penalty by Ledoit and
-    Wolf 2004 (J. Multivariate Analysis 88, 365-411), held between 1e-6 and 1,000 times the mean variance.
-
-    >>> z = torch.tensor([[1.0, 0.0], [0.8, 0.1], [0.0, 1.0], [0.1, 0.7]])
-    >>> ridge_probe(z, torch.tensor([0, 0, 1, 1]), z, torch.tensor([0, 0, 1, 1]))
-    tensor(1.)
-    """
-    classes, y = train_y.unique(return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError("train_y holds a single class: a probe needs two")
-    targets = torch.nn.functional.one_hot(y).double()
-    weights, offset = ridge_map(train_z.double(), targets)
-    told = classes[(test_z.double() @ weights + offset).argmax(1)]
-    return (told == test_y).double().mean().to(train_z.dtype)
-
-
-def ridge_map(train: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> tuple[Float[Tensor, "d c"], Float[Tensor, "c"]]:
-    """The map `z @ W + b` fitted to `targets`, through products of rows or of columns, whichever are fewer."""
-    mean, middle, (n, d) = train.mean(0), targets.mean(0), train.shape
-    x, right, wide = train - mean, targets - middle, n <= d
-    moment = x @ x.T if wide else x.T @ x
-    moment.diagonal().add_(n * shrunk(x, moment))
-    factor, problem = torch.linalg.cholesky_ex(moment)
-    if problem:  # all training rows are one: nothing to tell classes apart by
-        return torch.zeros_like(x.T @ right), middle
-    weights = x.T @ torch.cholesky_solve(right, factor) if wide else torch.cholesky_solve(x.T @ right, factor)
-    return weights, middle - mean @ weights
-
-
-def shrunk(x: Float[Tensor, "n d"], moment: Tensor) -> Tensor:
-    """The penalty that stands for Ledoit and Wolf's shrinkage of the covariance of centred rows; `moment` is x x' or x' x."""
-    n, d = x.shape
-    variance = moment.trace() / (n * d)
-    spread = moment.square().sum() / (n * n * d)
-    strays = (x.square().sum(1).square().sum() / n - spread * n * d / n) / (n * d)
-    share = (strays / (spread - variance.square()).clamp(min=strays)).nan_to_num(0.0)
-    return variance * (share / (1 - share)).clamp(*SHRINKAGE)
 
 
 @meter("pearson1905", oracle="float64 loop", invariant=EMBEDDINGS | {"scale"})

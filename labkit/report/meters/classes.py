@@ -54,8 +54,8 @@ card(
     "linear probe",
     "classes",
     unit="of held-back rows",
-    means="the share of rows that a ridge classifier on unit rows gets right, fitted on half, judged on the other, both ways",
-    implies_not="neither rank nor uniformity orders it; and ridge is not logistic regression: compare probes of one kind only",
+    means="the share of rows that a linear discriminant of unit rows gets right, fitted on one half, judged on the other",
+    implies_not="neither rank nor uniformity orders it; and it is no logistic regression: compare probes of one kind only",
     sources=("1610.01644", "ledoit2004"),
 )
 card(
@@ -161,7 +161,7 @@ def collapse(told: Labelled) -> Found:
 
 
 def probes(told: Labelled, *, few: bool) -> Found:
-    """The ridge probe of z1, with its own labels and permuted ones, and of untrained rows."""
+    """The probe of z1, with its own labels and permuted ones, and of untrained rows."""
     if few and int((told.sizes >= ENOUGH).sum()) < 2:
         return {}
     found = {name: probed(told, cloud.points, told.y, few=few) for name, cloud in told.clouds.items() if name != "isotropic"}

@@ -1,14 +1,13 @@
-"""Linear probes of a sample: ridge classifiers fitted on half of it and judged on the other half, or on a few labels."""
+"""Linear probes of a sample: linear discriminants fitted on half of it and judged on the other half, or on a few labels."""
 
 import math
 from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from labkit.metrics import Estimate
-from labkit.metrics.classes import ridge_map
+from labkit.metrics.discriminant import discriminant
 from labkit.report.meters.labelled import Labelled
 from labkit.report.meters.shares import share, wilson
 
@@ -55,7 +54,7 @@ def judged(points: Tensor, y: Tensor, folds: Iterable[Fold]) -> float:
     classes, right = int(y.max()) + 1, []
     for fit, test in folds:
         if len(fit) and len(test):
-            weights, offset = ridge_map(points[fit], one_hot(y[fit], classes).to(points))
+            weights, offset = discriminant(points[fit], y[fit], classes)
             # few columns: scores of all rows cost less than a copy of some
             scores = (points @ weights)[test] if classes <= 64 else points[test] @ weights
             right.append((scores + offset).argmax(1) == y[test])
