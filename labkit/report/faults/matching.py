@@ -13,6 +13,7 @@ ROWS = 1024  # of which ranks are taken
 GRAMS = 512  # of which kernels are compared when the two widths say nothing about each other
 STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the second over the tenth
 MODES = 4.0  # pooled standard deviations between two modes; a Gaussian cut in half shows 2.6
+WIDE = 3.0  # standard deviations of shuffled pairs that the modes lie apart: in few dimensions strangers may be close
 SHUFFLES = 60
 
 
@@ -64,7 +65,8 @@ def strangers(a: Tensor, b: Tensor) -> Tensor:
         return none
     spread = float(((below.var() * (len(below) - 1) + above.var() * (len(above) - 1)) / (n - 2)).sqrt())
     gap = float(above.mean() - below.mean())
-    there = abs(float(below.mean()) - chance) < 0.2 * (float(above.mean()) - chance)
+    usual = float((((a.T @ a) * (b.T @ b)).sum() / n**2 - chance**2).clamp(min=0).sqrt())  # of cosines of shuffled pairs
+    there = gap > WIDE * usual and abs(float(below.mean()) - chance) < 0.2 * (float(above.mean()) - chance)
     return low if gap > MODES * max(spread, 1e-12) and there else none
 
 

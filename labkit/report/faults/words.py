@@ -9,17 +9,17 @@ FEW = 5
 
 
 def listed(what: str, numbers: Iterable[int] | Tensor, few: int = FEW) -> str:
-    """The first of them by number: "columns 3, 17 and 40", "rows 0, 2, 4, 6, 8 ...".
+    """The first of them by number: "columns 3, 17 and 40", "rows 0, 2, 4, 6, 8 and more".
 
     >>> listed("row", [7]), listed("row", range(9))
-    ('row 7', 'rows 0, 1, 2, 3, 4 ...')
+    ('row 7', 'rows 0, 1, 2, 3, 4 and more')
     """
     all_of_them = numbers.tolist() if isinstance(numbers, Tensor) else list(numbers)
     words = [f"{i:,}" for i in all_of_them[:few]]
     if len(all_of_them) == 1:
         return f"{what} {words[0]}"
     if len(all_of_them) > few:
-        return f"{what}s {', '.join(words)} ..."
+        return f"{what}s {', '.join(words)} and more"
     return f"{what}s {', '.join(words[:-1])} and {words[-1]}"
 
 
