@@ -244,8 +244,8 @@ def time_machine(
     """Scrub through a run's snapshots, alone or beside another run.
 
     Args:
-        run: your own run of an encoder; a film of your own checkpoints, as `labkit.report.film(folder, encoder, inputs)` makes
-            it; the name of a run that ships; or nothing, for a menu of those that ship.
+        run: your own run of an encoder; a film of your own checkpoints, which `film(folder, encoder, inputs)` of
+            `labkit.report.comparing` makes; the name of a run that ships; or nothing, for a menu of those that ship.
         other: the run beside it, or its name.
         step: where it opens: the last snapshot up to this step; the last of all without it.
         names: what your own runs are called.

@@ -111,7 +111,7 @@ def checked(run: Any, name: str = "run") -> Shots:
     if not isinstance(run, Run):
         raise TypeError(
             f"{name} must be a labkit Run, such as fit(Config()) gives, or a film of somebody's checkpoints, such as "
-            f"labkit.report.film gives, got {type(run).__name__}"
+            f"film of labkit.report.comparing gives, got {type(run).__name__}"
         )
     if run.folder is None:
         raise ValueError(f"{name} has no snapshots: it was made of somebody's numbers; train with labkit.fit to have some")
