@@ -601,3 +601,10 @@ def test_a_scan_holds_a_block_and_not_the_file(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5 * 2**20, f"{peak:,}"
+
+
+def test_a_line_of_empty_cells_is_a_row_that_misses_everything(tmp_path):
+    lines = [f"{k},{k * k},{-k}.5" for k in range(1, 9)]
+    (tmp_path / "z.csv").write_text("\n".join([*lines[:4], ",,", "", *lines[4:]]) + "\n")
+    found = scan(read(tmp_path / "z.csv", "z1"))
+    assert found.n == 9 and found.bad_rows.tolist() == [4]

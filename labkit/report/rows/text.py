@@ -88,7 +88,7 @@ class Table:
         reader = cells(lines, self.form.delimiter)
         rows, where, read = [], [], 0
         for row in itertools.islice(reader, many):
-            if any(cell.strip() for cell in row):
+            if len(row) > 1 or any(cell.strip() for cell in row):  # cells that are all empty are a row with nothing in it
                 rows.append(row)
                 where.append(at + read)
             read = getattr(reader, "line_num", read + 1)
