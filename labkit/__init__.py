@@ -32,6 +32,7 @@ HOME = {
     "report": "report",
     "Report": "report",
     "compare": "report",
+    "film": "report",
     "check_objective": "battery",
 }
 ROOMS = {"data", "explorers", "figures", "grading", "lessons", "losses", "metrics", "models", "preferences", "training"}

@@ -1,6 +1,6 @@
 """Bring your own: a report on anyone's embeddings, and two of them side by side."""
 
-from labkit.report.comparing import Comparison, compare
+from labkit.report.comparing import Comparison, compare, film
 from labkit.report.making import report
 from labkit.report.paper import CheckFailed
 from labkit.report.pieces import CARDS, SECTIONS, Card, Finding, Given, Measured, Missing, Null, Number, Sample
@@ -24,5 +24,6 @@ __all__ = [
     "Sampled",
     "Section",
     "compare",
+    "film",
     "report",
 ]
