@@ -125,8 +125,8 @@ def directions(look: Look) -> Iterator[Finding]:
             False,  # a wide layer after a narrow one has as many, and is not broken
             view.name,
             "sanity",
-            f"{counted(missing, 'direction')} carry nothing, beside columns: the rows lie in a subspace of {alive:,} dimensions, "
-            f"where n and d allow {room:,}."
+            f"{counted(missing, 'direction')} carry nothing, beside columns: the rows lie in a subspace of {alive:,} "
+            f"dimensions, where n and d allow {room:,}."
             if missing > 1
             else "One direction (a mix of columns) carries nothing: the columns obey a linear relation, as a layer norm or a "
             "softmax leaves behind.",
