@@ -96,6 +96,21 @@ def test_an_untrained_model_stands_beside_the_trained_one():
         labkit.report(z1, model=model, inputs=z1[1:])
 
 
+def test_pairs_at_chance_alarm_where_both_views_are_of_one_space():
+    draw = torch.Generator().manual_seed(0)
+    stretch = torch.linspace(3, 0.2, 24)
+    z1, noise, other = (torch.randn(400, 24, generator=draw) * stretch for _ in range(3))
+    z2 = 0.3 * z1 + noise  # alike, but too little for anybody to find a partner
+    order = torch.randperm(400, generator=draw)
+
+    def said(a, b):
+        return [(f.code, f.alarm) for f in labkit.report(a, b).findings if "pairs" in f.code]
+
+    assert said(z1, z2) == []
+    assert said(z1, z2[order]) == [("shuffled-pairs", True)]
+    assert said(z1 / stretch, other / stretch) == [("shuffled-pairs", False)]
+
+
 def test_a_run_brings_all_that_it_has():
     run = labkit.fit(labkit.Config(steps=4, batch=64, augment=labkit.call("digits")), progress=False)
     found = labkit.report(run, name="four steps")

@@ -46,6 +46,18 @@ def centred_gram(z: Tensor) -> Tensor:
     return gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
 
 
+def one_shape(a: Tensor, b: Tensor, least: int = 8) -> float:
+    """How alike the covariances of two clouds are, less what a round cloud has: 0 for round ones, 1 for one stretched cloud.
+
+    Unrelated models stretch along unrelated directions; two draws from one model along the same.
+    """
+    width = a.shape[1]
+    if width < least:
+        return 0.0
+    first, second = (z.T.cov() - z.var(0).mean() * torch.eye(width, dtype=z.dtype) for z in (a, b))
+    return float((first * second).sum() / (first.norm() * second.norm()).clamp(min=1e-300))
+
+
 def strangers(a: Tensor, b: Tensor) -> Tensor:
     """(n,) whether a pair is as unlike as shuffled pairs are, where most are not; none where there are no two such kinds.
 

@@ -16,6 +16,12 @@ SURE = 5.0  # standard deviations above shuffled pairs: the pairs are no acciden
 SOME = 0.05  # of the rows belong elsewhere
 ROWS = 64  # from which on a likeness of two clouds is believed
 WIDTH = 32  # random directions in which shifts are looked for
+SAME_SHAPE = 0.8  # likeness of two covariances from which on they are of one space
+NEARER = ", although rows of z1 come closer to rows of z2 than to other rows of z1: partners seem to lie at other rows."
+SHAPED = (
+    ", although z1 and z2 stretch along the same directions (covariances alike to {:.2f}): both are of one space, and partners "
+    "lie at other rows, or are not there."
+)
 CLOSER = 0.03, 1.0  # of the way to a perfect match that rows come closer across views than within: a + b / sqrt(n)
 
 
@@ -129,7 +135,9 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
         return
     across, within = matching.alike(one, other, usable(look.given), generator) if wide_alike else (0.0, 0.0)
     closer = across - within > CLOSER[0] + CLOSER[1] / min(len(look), 2 * matching.ROWS) ** 0.5
-    yield at_chance(other.name, closer and len(look) >= ROWS, across - within, max(score, kernel))
+    shape = matching.one_shape(a, b) if wide_alike else 0.0
+    clue = "" if len(look) < ROWS else NEARER if closer else SHAPED.format(shape) if shape > SAME_SHAPE else ""
+    yield at_chance(other.name, clue, max(score, kernel), {"together": across - within, "shape": shape})
 
 
 def some_strangers(look: Look, one: View, other: View) -> Iterator[Finding]:
@@ -187,20 +195,19 @@ def unaligned(name: str, kernel: float) -> Finding:
     )
 
 
-def at_chance(name: str, closer: bool, together: float, score: float) -> Finding:
+def at_chance(name: str, clue: str, score: float, evidence: dict[str, float]) -> Finding:
     says = f"Pairs are at chance: partners are no closer than shuffled pairs ({score:.1f} standard deviations)"
     more = (
-        f", although rows of z1 come closer to rows of {name} than to other rows of z1: partners seem to lie at other rows."
-        if closer
-        else f". No other matching of the rows is better: by these numbers z1 and {name} have nothing to do with each other."
+        clue.replace("z2", name)
+        or f". No other matching of the rows is better: by these numbers z1 and {name} have nothing to do with each other."
     )
     return Finding(
         "shuffled-pairs",
-        closer,
+        bool(clue),
         "z1, z2",
         "sanity",
         says + more,
         "If row i of both should be the same item, one of them was shuffled or comes from other inputs: write both in one "
         "pass, or pass pairs=. If not, leave z2 out.",
-        {"score": score, "together": together},
+        {"score": score, **evidence},
     )
