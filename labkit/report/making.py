@@ -72,7 +72,7 @@ def report(
     steps = bar(total=3 + len(SECTIONS), desc="report", disable=not progress)
     with steps:
         given = read(z1, z2, labels, groups, pairs, name, seed)
-        given = scanned(given, beginning(given, model, inputs, untrained))
+        given = scanned(given, beginning(given, model, inputs, untrained), progress)
         steps.update(2)
         return made(given, sample, steps.update)
 
@@ -130,7 +130,7 @@ def afresh(model: nn.Module, inputs: Tensor, seed: int, block: int = 256) -> Ten
     return torch.cat([fresh(rows).float() for rows in inputs.cpu().split(block)])
 
 
-def scanned(given: Given, untrained: Any) -> Given:
+def scanned(given: Given, untrained: Any, progress: bool) -> Given:
     """With one pass over every input."""
     from dataclasses import replace
 
@@ -139,7 +139,7 @@ def scanned(given: Given, untrained: Any) -> Given:
     before = None if untrained is None else rows.read(untrained, "untrained")
     if before is not None and before.n != given.z1.n:
         raise ValueError(f"untrained must have a row for each of the {given.z1.n} rows of z1, got {before.n}")
-    scans = {each.name: rows.scan(each) for each in (given.z1, given.z2, before) if each is not None}
+    scans = {each.name: rows.scan(each, progress=progress) for each in (given.z1, given.z2, before) if each is not None}
     return replace(given, untrained=before, scans=scans)
 
 

@@ -48,7 +48,8 @@ def check(report: Report, **bounds: str) -> Report:
             if not bound.holds(estimate.value):
                 failed.append(told(label, estimate, n, bound))
     if failed:
-        raise CheckFailed("\n".join([f"{report.name}: {len(failed)} of what was demanded does not hold", *failed]))
+        many = "one bound does not hold" if len(failed) == 1 else f"{len(failed)} bounds do not hold"
+        raise CheckFailed("\n".join([f"{report.name}: {many}", *failed]))
     return report
 
 

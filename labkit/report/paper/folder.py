@@ -36,8 +36,10 @@ def save(report: Report, folder: str | Path, *, include_data: bool = False) -> P
 
     Raises:
         FileExistsError: a file where the folder should be, or one of another origin under a name that the report needs.
-        ValueError: `include_data` where no row could be read.
+        ValueError: an empty name; `include_data` where no row could be read.
     """
+    if not str(folder).strip():
+        raise ValueError("folder must be named: save('report')")
     folder = Path(folder).expanduser()
     earlier = written_before(folder)
     refuse(folder, earlier)

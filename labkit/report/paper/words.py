@@ -115,9 +115,10 @@ def gathered(report: Report) -> list[list[Finding]]:
 def verdict(report: Report) -> str:
     """The first sentence of every report."""
     alarms, notices = len(report.alarms), len(report.notices)
-    rest = "" if not notices else f" {'One thing' if notices == 1 else f'{notices} things'} to know."
+    things = "one thing" if notices == 1 else f"{notices} things"
+    rest = "" if not notices else f" {things.capitalize()} to know."
     if not alarms:
-        return f"No alarm: none of the faults that are looked for was found.{rest}"
+        return f"No alarm; {things} to know." if notices else "No alarm: none of the faults that are looked for was found."
     return (
         f"One alarm: read it before the numbers.{rest}"
         if alarms == 1
