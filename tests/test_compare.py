@@ -148,6 +148,7 @@ def test_words_say_what_the_numbers_are(two):
     for each in found.differences:
         assert each.noise == (each.change.low <= 0 <= each.change.high)
         assert each.says.startswith(("difference within noise", "no difference")) == each.noise, each.says
+        assert (each.verdict == "within noise") == each.noise and ("too small to matter" in each.says) == each.small
     assert found["uniformity"].change.value < 0 and found["uniformity"].says.startswith("b is more uniform by 0.")
     assert "b uses more directions by" in str(found) and "What differs" in str(found)
     assert max(map(len, str(found).partition("Every number")[0].splitlines())) <= 100
@@ -169,6 +170,42 @@ def test_noise_is_called_noise():
     a, b = (z + 0.3 * normal(*z.shape, seed=s) for s in (5, 6))
     found = compare(a, b, labels=labels)
     assert sum(not d.noise for d in found.differences) <= 1, [d.says for d in found.differences]
+
+
+def test_a_difference_that_no_choice_of_rows_would_let_one_see_is_too_small_to_matter():
+    """Dimensions stretched by up to a thousandth: what the pairing can tell from 0 is still nothing."""
+    z, labels = blobs(n=600, d=16, k=5)
+    found = compare(z, z * torch.linspace(1, 1.001, 16), labels=labels)
+    tiny = [d for d in found.differences if not d.noise]
+    assert tiny and all(d.small and d.verdict == "too small to matter" for d in tiny)
+    for each in tiny:
+        own = min(n.estimate.high - n.estimate.low for n in (each.a, each.b)) / 2
+        assert each.reach == own and max(map(abs, each.change)) <= own / 10
+        assert each.says.startswith("beyond noise, but too small to matter: b ") and f"(±{own:.2g})" in each.says
+    many, noisy = len(found.differences), len(found.differences) - len(tiny)
+    head = (
+        f"No alarm. No difference that matters: of {many} differences, {noisy} are within noise and {len(tiny)} beyond it, but"
+    )
+    assert head in " ".join(str(found).split()) and "What differs" not in str(found)
+    assert head in found._repr_html_() and "Beyond noise, but too small to matter" in found._repr_html_()
+    kept = found.plain()["differences"]
+    assert [d["verdict"] for d in kept] == [d.verdict for d in found.differences]
+    itself = compare(z, z.clone(), labels=labels)
+    assert f"read before the numbers. Within noise: all {many} differences." in str(itself)
+
+
+def test_the_headline_counts_three_kinds():
+    z, _ = blobs(n=300)
+    found = compare((z, z + normal(*z.shape, seed=1)), (z * torch.linspace(1, 1.001, 16), z + 2 * normal(*z.shape, seed=1)))
+    kinds = [d.verdict for d in found.differences]
+    counts = [kinds.count(kind) for kind in ("beyond noise", "too small to matter", "within noise")]
+    assert (
+        min(counts) > 0
+        and any(d.small and d.of == "z1" for d in found.differences)
+        and found["z2.uniformity"].verdict == "beyond noise"
+    )
+    told = "{} are beyond noise, {} beyond noise but too small to matter, {} within noise.".format(*counts)
+    assert f"No alarm. Of {len(kinds)} differences, {told}" in " ".join(str(found).split())
 
 
 @pytest.mark.thorough
@@ -193,12 +230,10 @@ def test_two_calls_give_the_same_bytes(two, tmp_path):
     a, b, labels, found = two
     again = compare(a, b, labels=labels)
     found.save(tmp_path / "one")
-    again.save(tmp_path / "two")
-    again.save(tmp_path / "two")  # over itself
-    files = sorted(p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file())
-    assert {"compare.html", "compare.json", "differences.csv"} <= {p.name for p in files} and len(files) == 7
-    for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+    first = {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
+    again.save(tmp_path / "one")  # over the first
+    assert {"compare.html", "compare.json", "differences.csv"} <= {p.name for p in first} and len(first) == 7
+    assert first == {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
     kept = json.loads((tmp_path / "one/compare.json").read_text())
     assert kept["schema"].startswith("labkit-comparison/") and len(kept["differences"]) == len(found.differences)
     page = (tmp_path / "one/compare.html").read_text()

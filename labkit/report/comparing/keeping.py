@@ -59,7 +59,8 @@ def plain(found: Comparison, files: Mapping[str, str] | None = None) -> dict[str
 def difference(found: Difference) -> dict[str, Any]:
     words = {"meter": found.meter, "of": found.of, "from": found.names[0], "to": found.names[1], "says": found.says}
     return words | {
-        "within_noise": found.noise or found.same,
+        "verdict": found.verdict,
+        "within_noise": found.verdict == "within noise",
         "change": estimate(found.change),
         "first": number(found.a),
         "second": number(found.b),
@@ -71,11 +72,11 @@ def table(found: Comparison) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in ("kind", "meter", "of", "from", "to", "n")}
     for who in ("first", "second", "change", "first_floor", "second_floor"):
         columns |= {f"{who}_{side}": [] for side in SIDES}
-    columns["says"] = []
+    columns |= {"verdict": [], "says": []}
     steps = [("step", each) for each in found.differences] + [("from first", each) for each in found.from_first]
     for kind, d in steps:
         estimates = (d.a.estimate, d.b.estimate, d.change, d.a.floor.estimate, d.b.floor.estimate)
-        cells = [kind, d.meter, d.of, *d.names, d.a.n, *(x for e in estimates for x in e), d.says]
+        cells = [kind, d.meter, d.of, *d.names, d.a.n, *(x for e in estimates for x in e), d.verdict, d.says]
         for values, cell in zip(columns.values(), cells, strict=True):
             values.append(cell)
     for each in found.likeness:
@@ -91,6 +92,7 @@ def table(found: Comparison) -> dict[str, list[Any]]:
             *[gap] * 6,
             *each.floor.estimate,
             *[gap] * 3,
+            "",
             "",
         ]
         for values, cell in zip(columns.values(), cells, strict=True):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from labkit.report.comparing.result import Comparison, Difference
-from labkit.report.comparing.text import beyond, largest_steps, sampling, verdict, within
+from labkit.report.comparing.text import kinds, largest_steps, sampling, verdict
 from labkit.report.comparing.words import signed
 from labkit.report.drawing import exact
 from labkit.report.paper import parts
@@ -68,7 +68,7 @@ def body(found: Comparison) -> str:
     if found.layered:
         told = told_as("The largest step of each meter", steps)
     else:
-        told = told_as("What differs", beyond(found)) + told_as("Within noise", within(found))
+        told = "".join(told_as(heading, some) for heading, some in kinds(found).items())
     names = ("from", "to") if found.layered else found.names
     columns = ("", *names, "the difference, and none", "difference")
     head = "".join(f'<th scope="col">{parts.words(name)}</th>' for name in columns)

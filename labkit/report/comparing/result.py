@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SMALL = 0.1  # of what other rows would change: a difference within it is too small to matter
+
+
 @dataclass(frozen=True)
 class Difference:
     """One meter of two models on the same rows.
@@ -47,8 +50,26 @@ class Difference:
         return self.change.low <= 0 <= self.change.high
 
     @property
+    def reach(self) -> float:
+        """How far other rows of this kind would move the number itself: half the width of the narrower of its two intervals."""
+        return min((n.estimate.high - n.estimate.low) / 2 for n in (self.a, self.b))
+
+    @property
+    def small(self) -> bool:
+        """Whether it is beyond noise and too small to matter: its whole interval lies within a tenth of `reach`."""
+        return self.verdict == "too small to matter"
+
+    @property
+    def verdict(self) -> str:
+        """ "within noise", "too small to matter" (beyond noise, and `small`), or "beyond noise"."""
+        if self.noise or self.same:
+            return "within noise"
+        far = max(abs(self.change.low), abs(self.change.high))
+        return "too small to matter" if far <= SMALL * self.reach else "beyond noise"
+
+    @property
     def says(self) -> str:
-        """In words: "b is more uniform by 0.31 [0.28, 0.35]", or that the difference is within noise."""
+        """In words: "b is more uniform by 0.31 [0.28, 0.35]", that it is too small to matter, or within noise."""
         from labkit.report.comparing.words import says
 
         return says(self)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from labkit.report.comparing.result import Comparison, Difference
+from labkit.report.comparing.result import SMALL, Comparison, Difference
 from labkit.report.comparing.words import signed
 from labkit.report.paper.text import WIDTH, wrap
 from labkit.report.paper.words import PERCENT, listed, measured, point, shown, size, title
@@ -11,7 +11,7 @@ from labkit.report.pieces import Finding, Number
 
 def text(found: Comparison) -> str:
     """What `print(comparison)` shows."""
-    body = [over_layers(found)] if found.layered else [said("What differs", beyond(found)), said("Within noise", within(found))]
+    body = [over_layers(found)] if found.layered else [said(heading, some) for heading, some in kinds(found).items()]
     blocks = [head(found), findings(found), *body, shared(found), "" if found.layered else table(found), missing(found)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -31,22 +31,33 @@ def sampling(found: Comparison) -> str:
     )
     return (
         f"{rows}. In brackets {PERCENT} intervals: how far a difference would move on other rows of this kind; another "
-        "training seed may move it further, and that takes several models to see. One interval in twenty misses, and what is "
-        "beyond noise need not be large."
+        "training seed may move it further, and that takes several models to see. One interval in twenty misses. "
+        f"Too small to matter is what is beyond noise, and with its whole interval within {SMALL:g} of how far other rows "
+        "would move the number itself."
     )
 
 
 def verdict(found: Comparison) -> str:
     """The first sentence of every comparison."""
-    if found.alarms:
-        return f"{'One alarm' if len(found.alarms) == 1 else f'{len(found.alarms)} alarms'}: read before the numbers."
-    many, noisy = len(found.differences), len(within(found))
-    steps = f" over {len(found.names) - 1} steps" if found.layered else ""
-    return f"No alarm. Of {many} differences{steps}, {many - noisy} are beyond noise."
+    alarms = f"{'One alarm' if len(found.alarms) == 1 else f'{len(found.alarms)} alarms'}: read before the numbers."
+    return f"{alarms if found.alarms else 'No alarm.'} {tally(found)}"
+
+
+def tally(found: Comparison) -> str:
+    """How many differences there are of each kind."""
+    some, small, noisy = (len(each) for each in kinds(found).values())
+    many = f"{some + small + noisy} differences" + (f" over {len(found.names) - 1} steps" if found.layered else "")
+    if not some and not small:
+        return f"Within noise: all {many}."
+    if not some:
+        return (
+            f"No difference that matters: of {many}, {noisy} are within noise and {small} beyond it, but too small to matter."
+        )
+    return f"Of {many}, {some} are beyond noise, {small} beyond noise but too small to matter, {noisy} within noise."
 
 
 def findings(found: Comparison) -> str:
-    return "\n".join([verdict(found), *map(finding, found.findings)])
+    return "\n".join([wrap(verdict(found)), *map(finding, found.findings)])
 
 
 def finding(found: Finding) -> str:
@@ -56,12 +67,16 @@ def finding(found: Finding) -> str:
     )
 
 
-def beyond(found: Comparison) -> list[Difference]:
-    return [each for each in found.differences if not each.noise and not each.same]
+KINDS = {
+    "What differs": "beyond noise",
+    "Beyond noise, but too small to matter": "too small to matter",
+    "Within noise": "within noise",
+}
 
 
-def within(found: Comparison) -> list[Difference]:
-    return [each for each in found.differences if each.noise or each.same]
+def kinds(found: Comparison) -> dict[str, list[Difference]]:
+    """heading -> its differences."""
+    return {heading: [d for d in found.differences if d.verdict == kind] for heading, kind in KINDS.items()}
 
 
 def said(heading: str, differences: Sequence[Difference]) -> str:

@@ -50,4 +50,9 @@ def says(found: Difference) -> str:
     more, less = PHRASES.get(found.meter, (f"has more {title(found.meter)}", f"has less {title(found.meter)}"))
     view = "" if found.of in ("z1", "z1, z2") else f" ({found.of})" if " among " in found.of else f" in {found.of}"
     phrase = more if found.change.value > 0 else less
-    return f"{second} {phrase}{view} by {magnitude(found.change)} ({values})"
+    sentence = f"{second} {phrase}{view} by {magnitude(found.change)} ({values})"
+    if not found.small:
+        return sentence
+    share = 100 * abs(found.change.value) / found.reach
+    moves = f"{share:.2g} % of how far other rows would move the value itself (±{found.reach:.2g})"
+    return f"beyond noise, but too small to matter: {sentence}, {moves}"
