@@ -131,6 +131,72 @@ def raises(z1, z2):
     return z1 @ z2
 
 
+def logits_of(z1, z2, temperature):
+    return F.normalize(z1, dim=-1) @ F.normalize(z2, dim=-1).T / temperature
+
+
+def temperature_times(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, 1 / temperature), torch.arange(len(z1)))
+
+
+def log_forgotten(z1, z2, temperature=0.2):
+    return F.nll_loss(logits_of(z1, z2, temperature).softmax(1), torch.arange(len(z1)))
+
+
+def log_forgotten_without_an_option(z1, z2):
+    return log_forgotten(z1, z2)
+
+
+def softmax_twice(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature).softmax(1), torch.arange(len(z1)))
+
+
+def softmax_twice_without_an_option(z1, z2):
+    return softmax_twice(z1, z2)
+
+
+def softmax_twice_in_both_views(z1, z2, temperature=0.2):
+    p = cosines(z1, z2, temperature).fill_diagonal_(-math.inf).softmax(-1)
+    return F.cross_entropy(p, partners(len(z1)))
+
+
+def sigmoids_as_logits(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature).sigmoid(), torch.arange(len(z1)))
+
+
+def the_middle_row_meets_itself(z1, z2):
+    return F.triplet_margin_loss(F.normalize(z1, dim=-1), F.normalize(z2, dim=-1), F.normalize(z2.flip(0), dim=-1))
+
+
+def nothing_pulls(z1, z2, temperature=0.2):
+    s = logits_of(z1, z2, temperature)
+    return s.masked_fill(torch.eye(len(s), dtype=torch.bool), -math.inf).logsumexp(1).mean()
+
+
+def clamped_logits(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature).clamp(max=2), torch.arange(len(z1)))
+
+
+def divided_twice(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature), torch.arange(len(z1))) / len(z1)
+
+
+def summed(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature), torch.arange(len(z1)), reduction="sum")
+
+
+def summed_preferences(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, beta=0.1):
+    return len(chosen_logps) * preferences.dpo(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, beta=beta)
+
+
+def first_view_twice(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z1, temperature), torch.arange(len(z1)))
+
+
+def temperature_times_with_classes(z, labels, temperature=0.2):
+    return ENTRIES["sup_con"].fn(z, labels, temperature=1 / temperature)
+
+
 def without_positives(z, labels, temperature=0.5):
     s = F.normalize(z, dim=-1) @ F.normalize(z, dim=-1).T / temperature
     same = (labels[:, None] == labels) & ~torch.eye(len(z), dtype=torch.bool)
@@ -174,6 +240,24 @@ BUGS = [
     (nobody_knows_whom, "two_views", "pairing", "look", "who belongs to whom"),
     (wrong_sign, "two_views", "pairing", "failed", "sign"),
     (raises, "two_views", "result", "failed", "RuntimeError"),
+    (wrong_sign, "two_views", "pull", "failed", "apart"),
+    (nobody_knows_whom, "two_views", "pull", "look", "as strongly as partners"),
+    (temperature_times, "two_views", "temperature", "failed", "multiplied"),
+    (temperature_times, "modalities", "temperature", "failed", "multiplied"),
+    (temperature_times_with_classes, "labels", "temperature", "failed", "multiplied"),
+    (log_forgotten, "two_views", "logits", "failed", "log_softmax"),
+    (log_forgotten_without_an_option, "two_views", "logits", "failed", "log_softmax"),
+    (softmax_twice, "two_views", "logits", "failed", "taken as logits"),
+    (softmax_twice_in_both_views, "two_views", "logits", "failed", "taken as logits"),
+    (softmax_twice_without_an_option, "two_views", "logits", "look", "softmax twice"),
+    (sigmoids_as_logits, "two_views", "logits", "failed", "taken as logits"),
+    (the_middle_row_meets_itself, "two_views", "permutation", "look", "flip"),
+    (nothing_pulls, "two_views", "pull", "failed", "masked out"),
+    (clamped_logits, "two_views", "pull", "look", "0.5 or 0.9 are not pulled.*clamp"),
+    (divided_twice, "two_views", "batch size", "look", "n twice"),
+    (summed, "two_views", "batch size", "look", "a sum over rows"),
+    (summed_preferences, "preference", "batch size", "look", "a sum over rows"),
+    (first_view_twice, "two_views", "reaches", "failed", "not depend on z2"),
     (without_positives, "labels", "special places", "failed", "class of one"),
     (log_of_sigmoid, "preference", "large logits", "failed", "logsigmoid"),
     (log_of_sigmoid_and_epsilon, "preference", "large logits", "failed", r"-log\(1e-06\)"),
@@ -221,6 +305,24 @@ class Learned(nn.Module):
         return (F.cross_entropy(s, target) + F.cross_entropy(s.T, target)) / 2
 
 
+def rolled_triplet(z1, z2):
+    z1, z2 = F.normalize(z1, dim=-1), F.normalize(z2, dim=-1)
+    return F.triplet_margin_loss(z1, z2, z2.roll(1, 0), margin=0.2)
+
+
+def smoothed(z1, z2, temperature=0.2):
+    return F.cross_entropy(logits_of(z1, z2, temperature).float(), torch.arange(len(z1)), label_smoothing=0.1)
+
+
+def maximal_coding(z1, z2):
+    return -torch.linalg.matrix_norm(F.normalize(z1, dim=-1) + F.normalize(z2, dim=-1), "nuc") / len(z1)
+
+
+def only_decoupled(z1, z2, temperature=0.2):
+    s = logits_of(z1, z2, temperature)
+    return nothing_pulls(z1, z2, temperature) - s.diagonal().mean()
+
+
 def trl_like(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta):
     return preferences.dpo(
         policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta=beta
@@ -238,6 +340,10 @@ GOOD = [
     (lambda a, b: 3 * nt_xent(a, b, 0.1), "two_views", {}, "this is 3 x nt_xent(temperature=0.1), to rounding"),
     (plain_vicreg, "two_views", {}, "none of the"),
     (byol, "two_views", {}, "none of the"),
+    (rolled_triplet, "two_views", {}, "none of the"),
+    (smoothed, "two_views", {}, "none of the"),
+    (maximal_coding, "two_views", {}, "none of the"),
+    (only_decoupled, "two_views", {}, "none of the"),
     (Learned(), "modalities", {}, "this is clip_loss(temperature=0.2)"),
     (trl_like, "preference", {}, "this is dpo(beta=0.1"),
     (by_length, "preference", {}, "this is simpo("),
@@ -295,7 +401,33 @@ def test_what_a_loss_need_not_have_is_a_fact_unless_it_was_expected():
     strict = card_of(plain_vicreg, expect={"rotation": True, "scale": False})
     assert [c.key for c in strict.failed] == ["rotation"] and "expected to hold" in strict["rotation"].says
     assert [c.key for c in card_of(plain_vicreg, expect={"view swap": False}).failed] == ["view swap"]
-    assert card_of(detached_positive, expect={"gradient": False}).passed
+    assert card_of(detached_positive, expect={"gradient": False, "pull": False}).passed
+
+
+def test_rolled_strangers_are_a_fact():
+    check = card_of(rolled_triplet)["permutation"]
+    assert check.verdict == "differs" and "roll(1, 0)" in check.says and check.measured > 1e-3
+
+
+def test_a_clamp_is_not_taken_for_a_temperature_that_multiplies():
+    assert card_of(clamped_logits)["temperature"].verdict == "passed"
+
+
+def test_what_is_to_be_looked_at_stands_in_the_headline():
+    card = card_of(summed)
+    assert card.passed and "passed, but 1 thing to look at (batch size)" in str(card).splitlines()[0]
+    assert "but 1 thing to look at" in card._repr_html_()
+
+
+def test_a_loss_of_one_sigmoid_is_not_taken_for_a_masked_sum():
+    def one_sigmoid(z1, z2, temperature=0.2):
+        return -F.logsigmoid(F.cosine_similarity(z1, z2) / temperature).mean()
+
+    assert card_of(one_sigmoid)["chance"].verdict == "passed"
+
+
+def test_a_term_that_only_pushes_may_be_meant():
+    assert not card_of(nothing_pulls).passed and card_of(nothing_pulls, expect={"pull": False}).passed
 
 
 def test_a_stopped_view_is_named():

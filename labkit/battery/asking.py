@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from labkit.battery import basics, batches, extremes, known  # noqa: F401  (importing registers the checks, in this order)
+from labkit.battery import basics, batches, extremes, forces, known  # noqa: F401  (importing registers the checks, in this order)
 from labkit.battery.card import ObjectiveCard
 from labkit.battery.inputs import size
 from labkit.battery.subject import Subject, subject

@@ -112,12 +112,26 @@ def reaches(bench: Bench) -> Found:
         )
     steps = {n: float(numeric(bench, n, 1e-4).abs().max()) for n in missing}
     if not any(steps.values()):
-        return Found("look", 0.0, f"the value does not depend on {names} at all")
+        return unused(bench, missing, names)
     return Found(
         "differs",
         max(steps.values()),
         f"stopped at {names}, as in BYOL and SimSiam; if that is not meant, take the detach away",
     )
+
+
+def unused(bench: Bench, missing: list[str], names: str) -> Found:
+    """A loss of two views that never reads one of them is wrong; elsewhere, or where another batch moves it, look."""
+    others = (bench.batch(seed=seed) for seed in (1, 2, 3))
+    moves = any(bench.change({**bench.given, **{n: other[n] for n in missing}}) > bench.rounding for other in others)
+    if moves:
+        return Found(
+            "look", 0.0, f"on these rows no small step of {names} changes the value: rounding, or a hinge that is met?"
+        )
+    if bench.subject.kind not in ("two_views", "modalities"):
+        return Found("look", 0.0, f"the value does not depend on {names} at all")
+    says = f"the value does not depend on {names} at all: is the other one used twice?"
+    return Found("failed", 0.0, f'{says} If it is meant, say expect={{"reaches": False}}')
 
 
 @trial("gradient", "the gradient is the value's derivative", kinds=TRAINED)

@@ -1,6 +1,9 @@
 """The same batch told otherwise: what the value depends on, and what it does not."""
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from labkit.battery.inputs import along, shuffled, size, stretched, swapped, turned
 from labkit.battery.trials import EMBEDDED, PAIRED, Bench, Found, trial
@@ -14,9 +17,21 @@ def permutation(bench: Bench) -> Found:
     change = bench.change(shuffled(bench.entry, bench.given))
     if change <= bench.rounding:
         return Found("passed", change, "rows may come in any order")
+    says = f"another order changes the value by {change:.2g}"
+    if bench.subject.kind in PAIRED and stays(bench, lambda x: x.roll(1, 0)):
+        what = "moving all rows on by one does not: a row's stranger is a neighbour in the batch, as z.roll(1, 0) gives it"
+        return Found("differs", change, f"{says}, {what}")
+    if bench.subject.kind in PAIRED and stays(bench, lambda x: x.flip(0)):
+        what = "turning the batch upside down does not: is a row's stranger z.flip(0)? With odd n the middle row meets itself"
+        return Found("look", change, f"{says}, {what}; z.roll(1, 0) has no such row")
     return Found(
         "failed", change, f"the same rows in another order change the value by {change:.2g}: a target or mask counts on places"
     )
+
+
+def stays(bench: Bench, move: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the value is the same when all tensors are moved like this."""
+    return bench.change({n: move(x) for n, x in bench.given.items()}) <= bench.rounding
 
 
 @trial("pairing", "a partner is told from a stranger", kinds=(*PAIRED, "labels", "preference"))

@@ -59,7 +59,11 @@ class ObjectiveCard:
         looks = f"{len(self.looks)} thing{'s' * (len(self.looks) > 1)} to look at"
         if self.failed:
             return f"{len(self.failed)} of {asked} checks failed{f', and {looks}' if self.looks else ''}"
-        return f"nothing failed in {asked} checks, but {looks}" if self.looks else f"passed: nothing is wrong in {asked} checks"
+        return (
+            f"passed, but {looks} ({', '.join(c.key for c in self.looks)})"
+            if self.looks
+            else f"passed: nothing is wrong in {asked} checks"
+        )
 
     def groups(self) -> Iterator[tuple[str, list[Check]]]:
         """What is wrong first, then what to look at, then the rest."""

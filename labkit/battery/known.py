@@ -53,14 +53,14 @@ def chance(bench: Bench) -> Found:
 
 
 def leftover(bench: Bench, value: float) -> bool:
-    """Whether the sum holds one term e^0 among terms e^(1/t): exp(value) is then a whole number and e^(-1/t)."""
+    """Whether the sum holds one term e^0 among terms e^(1/t): exp(value) is then a whole number above 1 and e^(-1/t)."""
     if not bench.subject.temperature or bench.subject.kind == "preference":
         return False
     counts = []
     for t in (0.3, 0.7):
         v = bench.value(alike(bench, 6), temperature=t)
         counts.append(math.exp(v) - math.exp(-1 / t) if v < 20 else math.nan)
-    return all(abs(c - round(c)) < 1e-5 for c in counts) and abs(math.exp(value) - round(math.exp(value))) > 1e-5
+    return all(c > 1.5 and abs(c - round(c)) < 1e-5 for c in counts) and abs(math.exp(value) - round(math.exp(value))) > 1e-5
 
 
 def alike(bench: Bench, n: int) -> Given:
