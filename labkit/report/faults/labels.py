@@ -18,6 +18,10 @@ ROWS = 64  # below which clusters are not told from chance
 MERGED = 8  # classes are thrown together into so many when all shifts are looked at
 MIXES = 12  # directions of the rows, then
 SHUFFLES = 60
+KNOWN = 3  # rows of a class from which on its mean is asked
+SHARE = 0.5  # of what rows gain that lie where the moved class is
+MOST = 0.7  # of few such runs of rows gain as much
+RUNS = 4.0  # standard errors, with runs of rows whose label changes in one way as the cases
 
 
 def labelled(look: Look) -> Iterator[Finding]:
@@ -201,19 +205,52 @@ def centres(x: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def fits(x: Tensor, labels: Tensor, moved: Tensor, rows: slice, count: int) -> Tensor:
     """The same on a stretch of rows, with classes as the rest of the rows has them (as the moved labels, if all are moved).
 
-    Only of rows whose label changes, and whose two classes are known there; a row has no say in its own class.
+    Only of rows whose label changes, and whose two classes are known there; a row has no say in its own class. Nothing
+    where this is no evidence of a shift, though the rows fit better: see `moves`.
     """
     part = torch.zeros(len(x), dtype=torch.bool)
     part[rows] = True
     whole = bool(part.all())
     mean, sizes = centres(x, moved, count) if whole else centres(x[~part], labels[~part], count)
-    ask = (part & (labels != moved) & (sizes[labels] > 1) & (sizes[moved] > 1)).nonzero().squeeze(1)
-    here, mine = x[ask], moved[ask]
-    right = mean[mine]
-    if whole:
-        right = (right * sizes[mine, None] - here) / (sizes[mine, None] - 1)
-    wrong = mean[labels[ask]]
-    return (here * (right - wrong)).sum(1) - (right.square() - wrong.square()).sum(1) / 2
+    known = sizes >= KNOWN
+    if not whole:  # a class that is nearly all in the stretch is known by its mislabelled rows alone
+        known &= sizes >= 0.5 * float((~part).double().mean()) * labels.bincount(minlength=count)
+    ask = (part & (labels != moved) & known[labels] & known[moved]).nonzero().squeeze(1)
+    here, mine, own = x[ask], moved[ask], labels[ask]
+    left = sizes[mine] - 1.0 if whole else sizes[mine].double()
+    right = (mean[mine] * sizes[mine, None] - here) / left[:, None] if whole else mean[mine]
+    wrong = mean[own]
+    # the squared length of a mean of few rows is too large by their spread over their number
+    spread = within(x, moved, mean, sizes) if whole else within(x[~part], labels[~part], mean, sizes)
+    chance = spread * (1 / left - 1 / sizes[own])
+    gains = (here * (right - wrong)).sum(1) - (right.square() - wrong.square()).sum(1) / 2 + chance / 2
+    between = (right - wrong).square().sum(1) - spread * (1 / left + 1 / sizes[own])
+    return gains if moves(gains, between / 2, own * count + mine, ask, part) else gains[:0]
+
+
+def within(x: Tensor, labels: Tensor, mean: Tensor, sizes: Tensor) -> float:
+    """Squared distance of a row from its class's mean, about which it is free to vary."""
+    free = int((sizes - 1).clamp(min=0).sum())
+    return float((x - mean[labels]).square().sum()) / max(free, 1)
+
+
+def moves(gains: Tensor, expected: Tensor, change: Tensor, ask: Tensor, part: Tensor) -> bool:
+    """Whether better fitting labels are a shift, not a class that differs along its rows or two classes that are alike.
+
+    A shift moves boundaries: rows go from class to class in more than one way (`change`), and, if only some rows are
+    shifted, again and again, not in a few long runs of one such change. And rows lie where the moved class is (`expected` is
+    what they gain there), rather than a little nearer to it.
+    """
+    if len(gains) < order.LEAST or len(change.unique()) < 2 or float(gains.sum()) < SHARE * float(expected.sum()):
+        return False
+    n, whole = len(part), bool(part.all())
+    runs = torch.cat([ask.new_zeros(1), ((ask.diff() > 1) | (change.diff() != 0)).long().cumsum(0)])
+    won, fair = (gains.new_zeros(int(runs[-1]) + 1).index_add_(0, runs, each) for each in (gains, expected))
+    if len(won) <= 2 and len(ask) > 0.2 * n:  # two halves, cut elsewhere: parts of one class will do that
+        return False
+    if len(won) < order.LEAST:
+        return whole and float((won > SHARE * fair).double().mean()) > MOST
+    return whole or order.sureness(won) > RUNS
 
 
 def moved_labels(shift: order.Shift, n: int, reverse: bool = False) -> Finding:
