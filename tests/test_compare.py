@@ -1,5 +1,6 @@
 """Two models on the same rows: the numbers are the meters', the intervals those of the difference, the words are true."""
 
+import csv
 import json
 import math
 
@@ -12,7 +13,7 @@ from torch import nn
 from labkit import metrics
 from labkit.contrast import unit
 from labkit.report import report
-from labkit.report.comparing import Comparison, compare, film
+from labkit.report.comparing import Comparison, compare, film, keeping
 from labkit.report.comparing.likeness import likeness
 from labkit.report.comparing.profile import Marks, Seen, alone, paired
 from labkit.report.comparing.weights import fitted, step_of
@@ -226,23 +227,37 @@ def test_the_interval_of_a_difference_holds_it():
     assert held >= 90
 
 
-def test_two_calls_give_the_same_bytes(two, tmp_path):
-    a, b, labels, found = two
-    again = compare(a, b, labels=labels)
+def test_what_is_kept_says_what_the_comparison_says(two, tmp_path):
+    found = two[3]
     found.save(tmp_path / "one")
-    first = {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
-    again.save(tmp_path / "one")  # over the first
-    assert {"compare.html", "compare.json", "differences.csv"} <= {p.name for p in first} and len(first) == 7
-    assert first == {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
+    files = [p for p in (tmp_path / "one").rglob("*") if p.is_file()]
+    assert {"compare.html", "compare.json", "differences.csv"} <= {p.name for p in files} and len(files) == 7
     kept = json.loads((tmp_path / "one/compare.json").read_text())
     assert kept["schema"].startswith("labkit-comparison/") and len(kept["differences"]) == len(found.differences)
     page = (tmp_path / "one/compare.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "") and "b is more uniform" in page
+    with (tmp_path / "one/differences.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] for row in rows if row["kind"] == "step"] == [d.verdict for d in found.differences]
+    assert {row["verdict"] for row in rows if row["kind"] == "in common"} == {""}
+
+
+def test_two_calls_give_the_same_data(two):
+    a, b, labels, found = two
+    assert compare(a, b, labels=labels).plain() == found.plain()
+
+
+@pytest.mark.thorough
+def test_two_calls_give_the_same_bytes(two, tmp_path):
+    a, b, labels, found = two
+    found.save(tmp_path / "one")
+    first = {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
+    compare(a, b, labels=labels).save(tmp_path / "one")  # over the first
+    assert first == {p: p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/compare.html").write_text("mine")
     with pytest.raises(FileExistsError, match="not written by a comparison"):
-        other = tmp_path / "three"
-        other.mkdir()
-        (other / "compare.html").write_text("mine")
-        found.save(other)
+        found.save(tmp_path / "other")
 
 
 # ---------------------------------------------------------------- what is said before the numbers
@@ -313,7 +328,7 @@ def test_faults_of_one_input_are_alarms_of_the_comparison():
 # ---------------------------------------------------------------- layers
 
 
-def test_layers_beside_the_one_before_and_the_first(tmp_path):
+def test_layers_beside_the_one_before_and_the_first():
     z, labels = blobs()
     layers = {f"layer{k}": z[:, : 4 + 4 * k] + 0.2 * k * normal(240, 4 + 4 * k, seed=k) for k in range(4)}
     found = compare(layers, labels=labels)
@@ -325,8 +340,9 @@ def test_layers_beside_the_one_before_and_the_first(tmp_path):
     assert found["layer0, layer3.linear_cka"].value == pytest.approx(found.arrays["cka"][0, 3])
     assert "Layer by layer" in str(found) and "its floor" in str(found)
     assert max(map(len, str(found).splitlines())) <= 100
-    found.save(tmp_path / "layers")
-    assert "layer2" in (tmp_path / "layers/figures/differences.csv").read_text()
+    drawn = keeping.drawn(found)
+    assert drawn.data["layer"] == list(layers) and drawn.data["z1.uniformity value"][3] == pytest.approx(step.b.value)
+    assert "layer2" in found._repr_html_()
     with pytest.raises(KeyError, match="is of several here"):
         found["uniformity"]
 
