@@ -35,8 +35,10 @@ def check_objective(
 
     Wrong whatever the loss: a gradient that is not the derivative, NaN or infinity at low temperature, in half precision, for
     two rows, equal rows or opposite views, a mean that is not the mean, an order of rows that matters, right pairs that cost
-    more than wrong ones, an anchor that is its own candidate, inputs that are written into, random numbers. What a loss may
-    have or not (rotation, view swap, lengths of rows, a stopped view) is said as a fact; what is usually a mistake as a `look`.
+    more than wrong ones, a view that is not used, a step that does not pull partners, a temperature that is multiplied,
+    probabilities in the place of logits, an anchor that is its own candidate, inputs that are written into, random numbers.
+    What a loss may have or not (rotation, view swap, lengths of rows, a stopped view) is said as a fact; what is usually a
+    mistake (a clamp, a sum over rows, a mean over n x n pairs) as a `look`, which the first line of the card names.
     It also says the value of a model that tells nothing apart, and which objective of the catalog it is, if it is one.
 
     Args:

@@ -15,6 +15,7 @@ TWO = (*PAIRED, "labels")
 COSINES = (0.0, -0.9, -0.5, 0.5, 0.9)  # of partners
 ROWS = 8
 PUSHED = {"chosen_logps": -1, "rejected_logps": 1}  # the sign of the gradient of a loss that is right
+MEANT = 'not softmax; if it is meant, say expect={"logits": False}'
 SHARP = (1e-3, 2e-3)  # temperatures
 Given = dict[str, Tensor]
 
@@ -204,7 +205,7 @@ def logits(bench: Bench) -> Found:
     if float(right.abs().max()) < 1e-3:
         return Found("look", 1.0, f"{says}: a probability, not its logarithm, so that the worst pairs have no gradient")
     if torch.allclose(right, -torch.ones_like(right), atol=1e-3):
-        return Found("failed", 1.0, f"{says}: a probability, not its logarithm. F.nll_loss wants log_softmax, not softmax")
+        return Found("failed", 1.0, f"{says}: a probability, not its logarithm. F.nll_loss wants log_softmax, {MEANT}")
     return Found(
         "failed", 1.0, f"{says}: probabilities are taken as logits. F.cross_entropy holds the softmax, so do not take it"
     )
@@ -225,7 +226,7 @@ def blunt(bench: Bench) -> Found:
         found = {n: bench.value(told(bench, torch.ones(n, 4).double(), torch.ones(n, 4).double())) for n in (6, 11)}
         if all(abs(v + 1 / count(n)) < 1e-6 for n, v in found.items()):
             says = f"{found[6]:.4g} for six rows that are all alike: a probability, not its logarithm"
-            return Found("failed", found[6], f"{says}. F.nll_loss wants log_softmax, not softmax")
+            return Found("failed", found[6], f"{says}. F.nll_loss wants log_softmax, {MEANT}")
         if all(abs(v - math.log(count(n))) < 1e-6 for n, v in found.items()) and count(2) > 1:
             part = ends(bench, 2)[0] / math.log(count(2))
             if part > 0.4:
