@@ -127,6 +127,20 @@ def rounded_to_fp16(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Han
     return {"z1": z1.half().float(), "z2": z2, "labels": labels}
 
 
+def eight_bits(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:
+    return {"z1": z1.to(torch.float8_e4m3fn), "z2": z2.to(torch.float8_e5m2), "labels": labels}
+
+
+def rounded_to_eight_bits(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:
+    return {"z1": z1.to(torch.float8_e4m3fn).float(), "z2": z2.to(torch.float8_e5m2).float(), "labels": labels}
+
+
+def quantised(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:
+    """To 255 levels: one scale for all of z1, for each column of z2."""
+    one, each = z1.abs().max() / 127, z2.abs().amax(0) / 127
+    return {"z1": (z1 / one).round() * one, "z2": (z2 / each).round() * each, "labels": labels}
+
+
 def mixed_dtypes(z1: Tensor, z2: Tensor, labels: Tensor, g: Generator) -> Handed:
     return {"z1": z1.float(), "z2": z2.bfloat16(), "labels": labels}
 
@@ -297,6 +311,9 @@ VARIANTS: dict[Callable[[Tensor, Tensor, Tensor, Generator], Handed], str] = {
     ten_times: "unnormalised",
     rounded_to_bf16: "low-precision",
     rounded_to_fp16: "low-precision",
+    eight_bits: "low-precision",
+    rounded_to_eight_bits: "low-precision",
+    quantised: "low-precision",
     huge_row: "dominating-row",
     dominating_row_of_z2: "dominating-row",
     two_uneven_clusters: "two-clusters",

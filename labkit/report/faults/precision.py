@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from labkit.report.faults.levels import Levels, eighths
 from labkit.report.faults.look import Look, View
 from labkit.report.faults.words import percent
 from labkit.report.pieces import Finding
@@ -14,8 +15,12 @@ COARSE = 0.1  # of the spread: rounding that is no longer small
 
 
 def rounded(look: Look) -> Iterator[Finding]:
-    """Half precision, by type or in disguise."""
+    """Half precision or less, by type or in disguise."""
     for view in look.apart:
+        few = eighths(view.rows, view.source.dtype)
+        if few is not None:
+            yield eight_bits(view, few)
+            continue
         kind = kept_as(view)
         if kind is None:
             continue
@@ -36,6 +41,21 @@ def rounded(look: Look) -> Iterator[Finding]:
             + (", and take the common mean away before rounding." if blur > COARSE else "."),
             {"bits": BITS[kind], "blur": blur},
         )
+
+
+def eight_bits(view: View, few: Levels) -> Finding:
+    came, known = view.source.dtype, f" ({few.kind})" if few.kind else ""
+    how = f"Numbers are kept as {came}" if came == few.kind else f"Numbers came as {came}, but eight bits hold them{known}"
+    return Finding(
+        "low-precision",
+        False,
+        view.name,
+        "sanity",
+        f"{how}: {few.many:,} different values {few.among}, beside 0.",
+        "Fine for a search; for a comparison save the embeddings as float32, before they are quantised. Distances between "
+        "close rows are coarse.",
+        {"bits": 8, "values": few.many},
+    )
 
 
 def kept_as(view: View) -> str | None:
