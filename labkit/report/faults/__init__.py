@@ -1,6 +1,6 @@
 """What a reader must know before the numbers: faults by name, how many rows, which, what to do; and the counts themselves."""
 
-from labkit.report.faults import columns, hubs, labels, lines, modalities, pairs, precision, scale
+from labkit.report.faults import columns, flat, hubs, labels, lines, modalities, pairs, precision, scale
 from labkit.report.faults.look import Look
 from labkit.report.faults.tally import counts
 from labkit.report.pieces import Finding, Given, Sample
@@ -21,6 +21,7 @@ DETECTORS = (
     scale.collapsed,
     modalities.exchanged,
     scale.two_clusters,
+    flat.flat,
     hubs.crowded,
     pairs.paired,
     labels.labelled,
@@ -34,4 +35,5 @@ def find(given: Given, sample: Sample) -> list[Finding]:
     for detector in DETECTORS:
         found += detector(look)
         look.alarms = {finding.code for finding in found if finding.alarm}
+        look.named = {finding.code for finding in found}
     return found

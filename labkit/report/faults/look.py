@@ -133,6 +133,7 @@ class Look:
         self.given, self.sample = given, sample
         self.seed = sample.seed
         self.alarms: set[str] = set()  # codes of what was found so far: one fault may explain another
+        self.named: set[str] = set()  # the same with what is only a fact
         self.views = [View("z1", sample.z1, given.z1, given.scans["z1"], sample.seed)] if len(sample) else []
         if sample.z2 is not None and len(sample):
             second = given.z2 or given.z1
