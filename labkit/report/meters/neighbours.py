@@ -43,21 +43,12 @@ card(
     implies_not="not 0 for random directions; unlike the skewness it does not change much with one giant hub",
     sources=("feldbauer2018",),
 )
-card(
-    "largest_hub",
-    "largest hub",
-    "neighbours",
-    unit="rows have it among their 10 nearest",
-    means="how many rows have the same row among their 10 nearest; 10 would be a fair share",
-    implies_not="grows with n where there are hubs: compare it at one n only, and look at that row before you blame the model",
-    sources=SOURCES,
-)
 
+# How often the largest hub is chosen has no honest interval (halves tell little of a maximum): it is in the histogram.
 METERS: dict[str, Callable[[Tensor], Tensor]] = {
     "hubness": skewness,
     "antihubs": lambda counts: (counts == 0).double().mean(),
     "robin_hood": hoover,
-    "largest_hub": torch.amax,
 }
 SHARES = ("antihubs", "robin_hood")
 
