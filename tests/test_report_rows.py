@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from labkit.report import faults
 from labkit.report.pieces import Given
 from labkit.report.rows import Rows, draw, npy, read, read_bundle, read_classes, read_pairs, scan, scanning, usable
 from labkit.report.rows import table as table_module
@@ -451,6 +452,24 @@ def test_a_scan_says_what_a_loop_over_all_rows_says():
     torch.testing.assert_close(found.norms[good], z[good].norm(dim=1))
     assert found.norms[13].isnan()
     assert found.good.tolist() == [i for i in range(50) if i not in (11, 13)]
+
+
+def test_finite_rows_whose_squares_float64_cannot_hold_are_told_apart(monkeypatch):
+    z = some(60, 4).double()
+    z[3], z[5], z[7] = z[3] * 1e300, z[5] * 1e160, torch.inf
+    z[41], z[43], z[45] = z[41] * 1e-200, 5e-324, 0
+    for piece in (2**20, 4 * 4 * 7):  # in one piece, and in several
+        monkeypatch.setattr(scanning, "PIECE", piece)
+        found = scan(read(z, "z1"))
+        assert found.bad_rows.tolist() == [3, 5, 7] and found.huge_rows.tolist() == [3, 5]
+        assert found.zero_rows.tolist() == [41, 43, 45] and found.tiny_rows.tolist() == [41, 43]
+        assert found.variance.isfinite().all() and len(found.good) == 54
+    given = Given(read(z, "z1"), scans={"z1": found})
+    says = [f.says for f in faults.find(given, draw(given, 4096)) if f.code in ("bad-rows", "zero-rows")]
+    assert len(says) == 4 and says[0].startswith("2 rows of 60 with finite numbers so large (longer than 1e+150) that")
+    assert says[1].startswith("2 rows of 60 with finite numbers so small (shorter than 1e-150) that")
+    assert "with NaN or infinity: row 7." in says[2]
+    assert "nothing but zeros: row 45" in says[3]
 
 
 def test_a_scan_over_many_pieces_is_one_scan(monkeypatch):

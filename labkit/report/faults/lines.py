@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, isin
 
 from labkit.report.faults.look import Look, View
 from labkit.report.faults.words import counted, listed, median, percent, times
 from labkit.report.pieces import Finding
 from labkit.report.rows import Scan
+from labkit.report.rows.scanning import HUGE, TINY
 
 SOME = 0.05  # share of repeated rows that moves the meters: uniformity, neighbours, probes that find the copy
 CLOSE = 0.1  # of the distance to the second neighbour: what is nearer is a copy with noise
@@ -21,18 +22,21 @@ ALONE = 4.0  # times the third longest
 def broken(look: Look) -> Iterator[Finding]:
     """Rows that no meter can read."""
     for name, scan in look.given.scans.items():
-        if scan.bad_count:
+        yield from out_of_reach(name, scan)
+        bad = without(scan.bad_rows, scan.huge_rows)
+        if len(bad):
             yield Finding(
                 "bad-rows",
                 True,
                 name,
                 "sanity",
-                f"{counted(scan.bad_count, 'row')} of {scan.n:,} with NaN or infinity: {listed('row', scan.bad_rows)}. "
+                f"{counted(len(bad), 'row')} of {scan.n:,} with NaN or infinity: {listed('row', bad)}. "
                 "Left out, with their partners.",
                 "Find where the first one comes from: a division by a length of 0, an overflow in half precision, a log of 0.",
-                {"rows": scan.bad_count, "share": scan.bad_count / scan.n},
+                {"rows": len(bad), "share": len(bad) / scan.n},
             )
-        zero = len(scan.zero_rows)
+        zeros = without(scan.zero_rows, scan.tiny_rows)
+        zero = len(zeros)
         if zero:
             sparse = bool((scan.low >= 0).all()) and zero <= SOME * scan.n
             yield Finding(
@@ -40,11 +44,35 @@ def broken(look: Look) -> Iterator[Finding]:
                 not sparse,
                 name,
                 "sanity",
-                f"{counted(zero, 'row')} of {scan.n:,} with nothing but zeros: {listed('row', scan.zero_rows)}. They point "
+                f"{counted(zero, 'row')} of {scan.n:,} with nothing but zeros: {listed('row', zeros)}. They point "
                 "nowhere, and were left out.",
                 "Look for padding, empty texts or a buffer that was never filled" + (", or dead units." if sparse else "."),
                 {"rows": zero, "share": zero / scan.n},
             )
+
+
+def out_of_reach(name: str, scan: Scan) -> Iterator[Finding]:
+    """Rows of numbers whose squares float64 does not hold."""
+    for code, rows, words, verb in (
+        ("bad-rows", scan.huge_rows, f"so large (longer than {HUGE:g}) that their squares overflow", "divide"),
+        ("zero-rows", scan.tiny_rows, f"so small (shorter than {TINY:g}) that their squares vanish", "multiply"),
+    ):
+        if len(rows):
+            yield Finding(
+                code,
+                True,
+                name,
+                "sanity",
+                f"{counted(len(rows), 'row')} of {scan.n:,} with finite numbers {words} in float64: {listed('row', rows)}. "
+                "Left out, with their partners.",
+                f"Where all rows are like this, {verb} them by one number: no direction changes. Where a few are, look for a "
+                "mark of missing values, or an overflow, where they come from.",
+                {"rows": len(rows), "share": len(rows) / scan.n},
+            )
+
+
+def without(rows: Tensor, others: Tensor) -> Tensor:
+    return rows[~isin(rows, others)]
 
 
 def repeated(look: Look) -> Iterator[Finding]:

@@ -19,18 +19,18 @@ CLEAN = Null("clean", "a clean input", exact(0))
 
 card(
     "bad_rows",
-    "rows that are not finite",
+    "rows that are not finite or overflow",
     "sanity",
     unit="rows",
-    means="Rows that hold NaN or infinity; they were left out of everything else.",
+    means="Rows that hold NaN or infinity, or are longer than 1e150 (squares overflow); they were left out of everything else.",
     implies_not="0 does not say that the numbers are right: a clipped overflow, or NaN replaced by 0, is not seen here.",
 )
 card(
     "zero_rows",
-    "rows of zeros",
+    "rows of length 0",
     "sanity",
     unit="rows",
-    means="Rows of length 0, which have no direction; they were left out of everything else.",
+    means="Rows of zeros (or shorter than 1e-150: squares vanish), which have no direction; left out of everything else.",
     implies_not="0 does not say that no input was empty: an encoder gives an empty text a row, too.",
 )
 card(

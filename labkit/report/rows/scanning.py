@@ -14,6 +14,7 @@ from labkit.report.rows.equal import Equal, fingerprints
 from labkit.report.rows.table import Rows
 
 PIECE = 2**20  # bytes that fit the processor's cache: a block is gone through in pieces of this size
+HUGE, TINY = 1e150, 1e-150  # lengths between which squares, and sums of many of them, are exact in float64
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -22,9 +23,10 @@ class Scan:
     """What one pass over all rows of an input found.
 
     sha256: of type, shape and numbers in the order of rows, so that a tensor and its file have the same.
-    bad_rows: rows with NaN or infinity (or numbers whose squares overflow float64). zero_rows: rows of length 0.
+    bad_rows: rows with NaN or infinity, or longer than 1e150. zero_rows: rows of zeros, or shorter than 1e-150.
+    huge_rows, tiny_rows: those among them that are finite and too long, not zero and too short: squares over- or underflow.
     mean, variance, low, high: of each column over the good rows (zero rows among them); variance with n - 1.
-    norms: length of each row, NaN on bad ones.
+    norms: length of each row, NaN on bad ones, 0 on zero rows.
     duplicates: rows equal to an earlier row; -0.0 equals 0.0; bad rows and zero rows, which are told apart, do not count.
     largest_group: (how many rows, the first of them) of the largest set of equal rows; (0, -1) where no two are equal.
     halves: of "bfloat16" and "float16" those that hold every finite number exactly, whatever type they are kept in.
@@ -43,6 +45,8 @@ class Scan:
     duplicates: Tensor
     largest_group: tuple[int, int]
     halves: tuple[str, ...]
+    huge_rows: Tensor
+    tiny_rows: Tensor
 
     @property
     def bad_count(self) -> int:
@@ -87,6 +91,8 @@ def scan(rows: Rows, *, progress: bool = True) -> Scan:
         duplicates=equal.later,
         largest_group=equal.largest,
         halves=tuple(halves),
+        huge_rows=torch.tensor(columns.huge, dtype=torch.int64),
+        tiny_rows=torch.tensor(columns.tiny, dtype=torch.int64),
     )
 
 
@@ -117,16 +123,18 @@ class Columns:
     """Mean, squares about it, smallest and largest of each column, gathered piece by piece (Chan, Golub & LeVeque 1983)."""
 
     def __init__(self, d: int):
-        self.count = 0
+        self.count, self.seen = 0, 0
+        self.huge: list[int] = []  # numbers of rows
+        self.tiny: list[int] = []
         self.mean = torch.zeros(d, dtype=torch.float64)
         self.squares = torch.zeros(d, dtype=torch.float64)
         self.low = torch.full((d,), torch.inf, dtype=torch.float64)
         self.high = torch.full((d,), -torch.inf, dtype=torch.float64)
 
     def add(self, part: Tensor) -> Tensor:
-        """Take these rows in, without the bad ones; returns their lengths, NaN where bad."""
+        """Take these rows in, without the bad ones; returns their lengths, NaN where bad and 0 where zero."""
         x = part.double()
-        norms = torch.linalg.vector_norm(x, dim=1)
+        norms = self._lengths(x)
         good = norms.isfinite()
         if not good.all():
             norms[~good] = torch.nan
@@ -135,6 +143,20 @@ class Columns:
             self.low = torch.minimum(self.low, part.amin(0).double())
             self.high = torch.maximum(self.high, part.amax(0).double())
             self._merge(x)
+        return norms
+
+    def _lengths(self, x: Tensor) -> Tensor:
+        """Of each row; those out of reach are noted as what they are."""
+        norms = torch.linalg.vector_norm(x, dim=1)
+        far = (~(norms <= HUGE)).nonzero().squeeze(1)
+        near = (norms < TINY).nonzero().squeeze(1)
+        if len(far):
+            self.huge += (self.seen + far[x[far].isfinite().all(1)]).tolist()
+            norms[far] = torch.nan
+        if len(near):
+            self.tiny += (self.seen + near[(x[near] != 0).any(1)]).tolist()
+            norms[near] = 0
+        self.seen += len(x)
         return norms
 
     def _merge(self, x: Tensor) -> None:
