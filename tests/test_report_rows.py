@@ -375,6 +375,28 @@ def test_a_file_that_stands_alone_says_what_is_for_what(tmp_path):
     assert read_bundle(Z) == {}
 
 
+def test_a_models_weights_are_not_taken_for_embeddings(tmp_path):
+    layers = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.Linear(16, 4))
+    one = torch.nn.Linear(8, 16).state_dict()
+    torch.save(layers.state_dict(), tmp_path / "model.pt")
+    moments = {i: {"step": torch.ones(()), "exp_avg": w, "exp_avg_sq": w} for i, w in enumerate(one.values())}
+    torch.save({"state_dict": one, "optimizer": {"state": moments}, "epoch": 3}, tmp_path / "epoch.ckpt")
+    safetensors(tmp_path / "model.safetensors", **{f"encoder.fc.{k}": v for k, v in one.items()})
+    for name, weight in (
+        ("model.pt", "0.weight"),
+        ("epoch.ckpt", "state_dict.weight"),
+        ("model.safetensors", "encoder.fc.weight"),
+    ):
+        for reading in (read_bundle, lambda path: read(path, "z1")):
+            with pytest.raises(ValueError, match=rf"z1: {name} looks like a model's weights.*run the model.*'{name}:{weight}'"):
+                reading(tmp_path / name)
+        assert read(f"{tmp_path / name}:{weight}", "z1").n in (16, 4)
+    torch.save({"z1": Z, "fc.weight": one["weight"], "fc.bias": one["bias"]}, tmp_path / "both.pt")
+    assert read(tmp_path / "both.pt", "z1").source == "both.pt:z1" and set(read_bundle(tmp_path / "both.pt")) == {"z1"}
+    torch.save({"table.weight": Z}, tmp_path / "table.pt")  # an embedding layer alone is rows
+    assert read(tmp_path / "table.pt", "z1").n == 40
+
+
 # -- labels, groups, pairs ---------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,9 @@ KNOWN = {
 KNOWN["z1"] += ("image_embeds", "image_features", "image")
 KNOWN["z2"] += ("text_embeds", "text_features", "text")
 WANTED = {"rows": "rows of numbers, (n, d)", "classes": "one class for each row, (n,)", "pairs": "row numbers, (m, 2)"}
+# What torch calls the parameters and buffers of its modules and optimizers, after the last point of "encoder.fc.weight".
+PARAMETERS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v", "in_proj_weight")
+PARAMETERS += ("exp_avg", "exp_avg_sq", "momentum_buffer", "step")
 ROWS = ("z1", "z2", "untrained")
 # Columns of a table that are no dimension of an embedding.
 SERIAL = {"", "id", "index", "idx", "row numbers", "unnamed: 0", "__index_level_0__"}  # they count rows
@@ -34,6 +37,11 @@ def choose(arrays: Mapping[str, Store], argument: str, what: str, key: str | Non
         return key
     if len(arrays) == 1:
         return next(iter(arrays))
+    if what == "rows" and not any(k.lower() in KNOWN.get(argument, ()) for k in arrays) and (weight := weights(arrays)):
+        raise Unreadable(
+            f"{file} looks like a model's weights, not embeddings: it holds {listed(arrays)}; run the model and pass what it "
+            f"gives for your inputs, (n, d), or '{file}:{weight}' if you mean that array; labkit.film takes checkpoints"
+        )
     sides = 2 if what == "rows" else 1
     could = {k: store for k, store in arrays.items() if _sides(store) == sides or (what == "pairs" and _sides(store) == 2)}
     could = {k: store for k, store in could.items() if k.lower() not in SERIAL} or could
@@ -44,6 +52,13 @@ def choose(arrays: Mapping[str, Store], argument: str, what: str, key: str | Non
         raise Unreadable(f"{file} holds {listed(arrays)}: none could be {argument}, {WANTED[what]}")
     example = f"{file}:{next(iter(could))}"
     raise Unreadable(f"{file} holds {listed(arrays)}; say which: '{example}'")
+
+
+def weights(arrays: Mapping[str, Store]) -> str | None:
+    """A weight that could be taken for rows, where most arrays are called as a model's state dict calls them; else None."""
+    called = [key for key in arrays if key.rpartition(".")[2] in PARAMETERS]
+    could = [key for key in called if _sides(arrays[key]) == 2]
+    return could[0] if could and 2 * len(called) > len(arrays) else None
 
 
 def recognise(arrays: Mapping[str, Store]) -> dict[str, str]:
