@@ -17,6 +17,7 @@ CHANCE = 0.002  # of all rows of smooth data may be that close
 LIKE = 0.05  # of the length: a copy is as long as the row it was taken from
 LONG = 10.0  # times the usual length, and
 ALONE = 4.0  # times the third longest
+DROWNS = 0.2  # of the squared length of all rows
 
 
 def broken(look: Look) -> Iterator[Finding]:
@@ -155,15 +156,15 @@ def lengths(look: Look) -> Iterator[Finding]:
         share, ratio = 1 / float(squares.sum()), float(norms.max()) / median(norms)
         longest = int(view.scan.norms.nan_to_num(-1).argmax())
         alone = float(norms.max()) > ALONE * float(norms.topk(min(3, len(norms))).values[-1])
-        if ratio > LONG and alone and share > max(0.2, 4 / len(norms)):
+        if ratio > LONG and alone:
             yield Finding(
                 "dominating-row",
-                True,
+                share > max(DROWNS, 4 / len(norms)),
                 view.name,
                 "sanity",
                 f"Row {longest:,} is {times(ratio)} times as long as the median row and holds {percent(share)} of the squared "
                 f"length of all {len(norms):,} rows.",
-                "Look at this row's input; on rows as given the spectrum, the mean and dot products are this row. "
+                "Look at this row's input; on rows as given it pulls the spectrum, the mean and dot products its way. "
                 "Meters here use unit rows.",
                 {"row": longest, "share": share, "ratio": ratio},
             )
