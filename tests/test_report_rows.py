@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from labkit.report import faults
+from labkit.report import faults, report
 from labkit.report.pieces import Given
-from labkit.report.rows import Rows, draw, npy, read, read_bundle, read_classes, read_pairs, scan, scanning, usable
+from labkit.report.rows import Rows, draw, npy, read, read_bundle, read_classes, read_pairs, scan, scanning, shared, usable
 from labkit.report.rows import table as table_module
 
 
@@ -587,6 +587,27 @@ def test_views_of_different_lengths_need_pairs():
     assert sample.z1.shape == (10, 6) and sample.z2.shape == (10, 9)
     with pytest.raises(ValueError, match="labels must be one for each of 40 rows of z1, got 30"):
         draw(Given(z1, labels=read_classes([1] * 30, "labels", 30)), 10)
+
+
+def test_pairs_that_share_a_row_show_it_once():
+    """Five captions of each picture: as it lies in the sample, no row of z1 is its own neighbour."""
+    z1, z2 = read(Z, "z1"), read(some(200, 6, seed=1), "z2")
+    pairs = read_pairs([[i % 40, i] for i in range(200)], 40, 200)
+    sample = draw(Given(z1, z2=z2, pairs=pairs), 4096)
+    assert sorted(sample.rows.tolist()) == list(range(40)) and sample.total == 40
+    which = [(row == z2.take(torch.arange(200))).all(1).nonzero().item() for row in sample.z2]
+    assert which == sorted(which) and [k % 40 for k in which] == sample.rows.tolist(), "each with a partner of its own"
+    assert len({k // 40 for k in which}) == 5, "and not always with the first"
+    other = draw(Given(z1, z2=z2, pairs=pairs, seed=1), 4096)
+    assert sorted(other.rows.tolist()) == list(range(40)) and not torch.equal(other.z2, sample.z2)
+    groups = read_classes(np.arange(40), "groups", 40)
+    assert len(draw(Given(z1, z2=z2, pairs=pairs, groups=groups), 4096)) == 200
+    told = shared(Given(z1, z2=z2, pairs=pairs))
+    assert told == "200 pairs name 40 rows of z1: one pair of each row is seen, drawn at random"
+    assert shared(Given(z1, z2=z2, pairs=pairs, groups=groups)) is shared(Given(z1, z2=z2, pairs=pairs[:40])) is None
+    found = report(Z, z2.take(torch.arange(200)), pairs=pairs, progress=False)
+    assert [f.says for f in found.notices if f.of == "pairs"] == [f"{told}."] and found["z1.duplicate_rows"].value == 0
+    assert found["z1.uniformity"].value == pytest.approx(report(Z, progress=False)["uniformity"].value, abs=1e-12)
 
 
 def test_a_draw_reads_the_drawn_rows_only(tmp_path):

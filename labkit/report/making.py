@@ -13,6 +13,9 @@ from labkit.report.runs import of_run
 from labkit.training import Run
 
 NOTED = "If this is not what you meant, name the array, as in file.npz:key, or save the rows alone."
+SHARED = (
+    "A row seen twice would be its own neighbour. To see all pairs, each row's kept together: groups=numpy.arange(len(z1))."
+)
 SAMPLE = 4096  # rows that the meters see: uniformity and neighbours look at every pair of them
 LEAST = 16  # rows below which no meter says anything
 
@@ -164,10 +167,12 @@ def made(given: Given, size: int, tick: Any) -> Report:
 
 def look(given: Given, sample: Sample) -> list[Finding]:
     """What must be known before the numbers, and what of a file was not read."""
-    from labkit.report import faults
+    from labkit.report import faults, rows
 
     read = [each for each in (given.z1, given.z2, given.untrained) if each is not None]
     notes = [Finding("left-out", False, each.name, "sanity", f"{note}.", NOTED) for each in read for note in each.notes]
+    if told := rows.shared(given):
+        notes.append(Finding("left-out", False, "pairs", "sanity", f"{told}.", SHARED))
     return notes + faults.find(given, sample)
 
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from labkit.report.rows.classes import Classes, read_classes, read_pairs
-from labkit.report.rows.drawn import draw, usable
+from labkit.report.rows.drawn import draw, shared, usable
 from labkit.report.rows.files import opened, read_bundle
 from labkit.report.rows.scanning import Scan, scan
 from labkit.report.rows.table import Rows, checked
 
-__all__ = ["Classes", "Rows", "Scan", "draw", "read", "read_bundle", "read_classes", "read_pairs", "scan", "usable"]
+__all__ = ["Classes", "Rows", "Scan", "draw", "read", "read_bundle", "read_classes", "read_pairs", "scan", "shared", "usable"]
 
 
 def read(value: Any, name: str) -> Rows:

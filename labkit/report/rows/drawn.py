@@ -33,6 +33,9 @@ def usable(given: Given) -> tuple[Tensor, Tensor]:
 def draw(given: Given, size: int) -> Sample:
     """`size` of the usable rows or pairs, all where there are fewer, sorted; the same for the same seed.
 
+    Of pairs that share a row of z1 one is kept, drawn at random: else the row would be there twice, at distance 0 of itself.
+    Where groups are given all pairs are kept, for then it is said which of them are one observation.
+
     Raises:
         ValueError: see `usable`; labels, groups or untrained of another length than z1.
     """
@@ -41,6 +44,9 @@ def draw(given: Given, size: int) -> Sample:
         if value is not None and len(value) != given.z1.n:
             raise ValueError(f"{other} must be one for each of {given.z1.n} rows of z1, got {len(value)}")
     first, second = usable(given)
+    if given.pairs is not None and given.groups is None:
+        once = one_of_each(first, given.seed)
+        first, second = first[once], second[once]
     total = len(first)
     if total > size:
         chosen = torch.randperm(total, generator=torch.Generator().manual_seed(given.seed))[:size].sort().values
@@ -58,6 +64,25 @@ def draw(given: Given, size: int) -> Sample:
         class_names=given.labels.names if given.labels else (),
         modal=given.z2 is not None,
     )
+
+
+def one_of_each(rows: Tensor, seed: int) -> Tensor:
+    """Places, in order, at which each number of `rows` stands once; which of several places is drawn."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    found, place = rows[order].sort(stable=True)
+    begins = torch.ones(len(rows), dtype=torch.bool)
+    begins[1:] = found[1:] != found[:-1]
+    return order[place[begins]].sort().values
+
+
+def shared(given: Given) -> str | None:
+    """What a reader must be told of pairs of which not all are seen, and what to do; None where every pair may be drawn."""
+    if given.pairs is None or given.groups is not None:
+        return None
+    pairs, rows = len(given.pairs), len(given.pairs[:, 0].unique())
+    if pairs == rows:
+        return None
+    return f"{pairs:,} pairs name {rows:,} rows of z1: one pair of each row is seen, drawn at random"
 
 
 def _good(given: Given, which: str) -> Tensor:

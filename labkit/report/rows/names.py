@@ -17,8 +17,8 @@ KNOWN["z1"] += ("image_embeds", "image_features", "image")
 KNOWN["z2"] += ("text_embeds", "text_features", "text")
 WANTED = {"rows": "rows of numbers, (n, d)", "classes": "one class for each row, (n,)", "pairs": "row numbers, (m, 2)"}
 # What torch calls the parameters and buffers of its modules and optimizers, after the last point of "encoder.fc.weight".
-PARAMETERS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v", "in_proj_weight")
-PARAMETERS += ("exp_avg", "exp_avg_sq", "momentum_buffer", "step")
+PARAMETERS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked", "weight_g", "weight_v", "in_proj_weight"}
+PARAMETERS |= {"exp_avg", "exp_avg_sq", "momentum_buffer", "step"}
 ROWS = ("z1", "z2", "untrained")
 # Columns of a table that are no dimension of an embedding.
 SERIAL = {"", "id", "index", "idx", "row numbers", "unnamed: 0", "__index_level_0__"}  # they count rows
