@@ -33,17 +33,36 @@ def cards(monkeypatch):
         monkeypatch.setitem(pieces.CARDS, key, card)
 
 
+def draw_only(patch, *names):
+    """A report has these figures and no other: each takes a second to save."""
+    few = {name: drawings.FIGURES[name] for name in names}
+    for user in (folder, importlib.import_module("labkit.report.paper.page")):
+        patch.setattr(user, "figures", lambda report: {name: make(report) for name, make in few.items()})
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    draw_only(monkeypatch)
+
+
 @pytest.fixture
 def few_figures(monkeypatch):
-    """Where it does not matter which figures there are, two that are quickly drawn."""
-    few = {name: drawings.FIGURES[name] for name in ("norms", "classes")}
-    for user in (folder, importlib.import_module("labkit.report.paper.page")):
-        monkeypatch.setattr(user, "figures", lambda report: {name: make(report) for name, make in few.items()})
+    """Where it does not matter which figures there are, one that names classes."""
+    draw_only(monkeypatch, "classes")
+
+
+@pytest.fixture(
+    scope="module", params=[("norms",), pytest.param(sorted(FIGURES), marks=pytest.mark.thorough)], ids=["one", "all"]
+)
+def drawn(request):
+    """The figures of the saved report."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def saved(tmp_path_factory, drawn):
     with pytest.MonkeyPatch.context() as patch:
+        draw_only(patch, *drawn)
         for key, card in CARDS.items():
             patch.setitem(pieces.CARDS, key, card)
         return paper.save(report(), tmp_path_factory.mktemp("saved") / "out")
@@ -135,10 +154,10 @@ def read(source):
     return reader
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(saved):
+def test_the_page_fetches_nothing_and_runs_nothing(saved, drawn):
     source = (saved / "report.html").read_text()
     reader = read(source)
-    assert all(address.startswith("data:") for address in reader.fetched) and len(reader.fetched) == 1 + len(FIGURES)
+    assert all(address.startswith("data:") for address in reader.fetched) and len(reader.fetched) == 1 + len(drawn)
     assert "://" not in source and "<script" not in source and "@import" not in source and "url(" not in source
     assert "default-src 'none'" in source and all(len(alt) > 40 for alt in reader.alts)
 
@@ -263,16 +282,17 @@ def pieces_without_arrays(section):
 # ---------------------------------------------------------------- the folder
 
 
-def test_the_folder_holds_everything(saved):
+def test_the_folder_holds_everything(saved, drawn):
     names = {p.relative_to(saved).as_posix() for p in saved.rglob("*") if p.is_file()}
     plain_files = {"report.html", INDEX, "numbers.csv", "methods.txt", "references.bib", "table.tex"}
-    assert names == plain_files | {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "pdf", "png", "csv")}
+    assert names == plain_files | {f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "pdf", "png", "csv")}
     assert (saved / "figures/norms.png").read_bytes().startswith(b"\x89PNG")
     with Image.open(saved / "figures/norms.png") as image:
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_the_same_report_gives_the_same_bytes(saved, tmp_path, monkeypatch):
+def test_the_same_report_gives_the_same_bytes(saved, drawn, tmp_path, monkeypatch):
+    draw_only(monkeypatch, *drawn)
     monkeypatch.setattr(time, "time", lambda: 2e9)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     again = paper.save(report(), tmp_path / "elsewhere")
@@ -297,7 +317,7 @@ def test_whole_numbers_for_classes_stay_as_they_are():
     assert private.without("all 9 labels are cat; always cat, those of cat: category", {"cat": "0"}).count("cat") == 1
 
 
-def test_data_is_kept_where_it_is_asked_for(tmp_path, few_figures):
+def test_data_is_kept_where_it_is_asked_for(tmp_path, no_figures):
     given = report(words=[f"class-{k}" for k in range(12)])
     out = paper.save(given, tmp_path, include_data=True)
     with np.load(out / "sample.npz", allow_pickle=False) as kept:
@@ -306,12 +326,14 @@ def test_data_is_kept_where_it_is_asked_for(tmp_path, few_figures):
     assert "z1, class class-3" in (out / INDEX).read_text()
 
 
-def test_a_folder_that_holds_other_things_is_kept(tmp_path, few_figures, monkeypatch):
+def test_a_folder_that_holds_other_things_is_kept(tmp_path, monkeypatch):
     (tmp_path / "notes.md").write_text("mine")
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/mine.svg").write_text("mine")
+    draw_only(monkeypatch, "norms")
     paper.save(report(), tmp_path)
-    monkeypatch.setattr(folder, "figures", lambda report: {"hubness": drawings.hubness(report)})
+    assert (tmp_path / "figures/norms.svg").exists()
+    draw_only(monkeypatch, "hubness")
     paper.save(report(labels=False), tmp_path)  # an earlier report is replaced, with what only it had
     assert (tmp_path / "notes.md").read_text() == (tmp_path / "figures/mine.svg").read_text() == "mine"
     assert not (tmp_path / "figures/norms.svg").exists() and not list(tmp_path.rglob(".*"))
@@ -333,7 +355,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
         paper.save(report(), tmp_path / "out")
 
 
-def test_an_index_that_lies_removes_nothing(tmp_path, few_figures):
+def test_an_index_that_lies_removes_nothing(tmp_path, no_figures):
     (tmp_path / "mine.txt").write_text("mine")
     sha = hashlib.sha256(b"mine").hexdigest()
     out = tmp_path / "out"
