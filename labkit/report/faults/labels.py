@@ -90,9 +90,9 @@ def unrelated(look: Look, view: View, labels: Tensor) -> Iterator[Finding]:
         )
     else:
         says = (
-            f"Labels are at chance, so they are misaligned, or about something that these rows do not hold: "
-            f"{percent(agreement)} of a row's nearest neighbours share its label ({percent(chance)} with shuffled labels), and no linear map finds "
-            f"them either.{sorted_too}"
+            "Labels are at chance, so they are misaligned, or about something that these rows do not hold: "
+            f"{percent(agreement)} of a row's nearest neighbours share its label ({percent(chance)} with shuffled labels), "
+            f"and no linear map finds them either.{sorted_too}"
         )
     yield Finding(
         "misaligned-labels",
