@@ -301,6 +301,7 @@ def test_rows_of_a_group_count_as_one():
 KINDS = {
     "rank, few rows": ("z1.effective_rank", 48, 96, ("spectrum",)),
     "rank, as many rows": ("z1.effective_rank", 64, 64, ("spectrum",)),
+    "rank, as many rows, and few": ("z1.effective_rank", 40, 40, ("spectrum",)),
     "rank": ("z1.effective_rank", 128, 16, ("spectrum",)),
     "participation ratio": ("z1.participation_ratio", 128, 32, ("spectrum",)),
     "uniformity": ("z1.uniformity", 128, 16, ("geometry",)),
@@ -321,12 +322,15 @@ def coverage(name, samples, truth_from=300):
     meter = {
         "z1.effective_rank": lambda s: metrics.effective_rank(unit(s.z1), center=True),
         "z1.participation_ratio": lambda s: metrics.participation_ratio(unit(s.z1)),
-    }.get(number, lambda s: read(s, *sections)[0][number].value)
+        "z1.uniformity": lambda s: metrics.uniformity(unit(s.z1)),
+        "z1, z2.alignment": lambda s: metrics.alignment(unit(s.z1), unit(s.z2)),
+        "z1.variance": lambda s: 1 - metrics.mean_norm(s.z1) ** 2,
+    }[number]
     truth = np.mean([float(meter(drawn(seed))) for seed in range(1000, 1000 + truth_from)])
     return np.mean([e.low <= truth <= e.high for e in found])
 
 
-@pytest.mark.parametrize("name", ["rank, as many rows", "alignment", "uniformity"])
+@pytest.mark.parametrize("name", ["rank, as many rows, and few", "alignment", "uniformity"])
 def test_intervals_hold_the_truth(name):
     assert coverage(name, samples=40, truth_from=100) >= 0.85  # at 95 % 36 or more are expected 97 times of 100
 
