@@ -15,6 +15,9 @@ STANDS_OUT = 4.0  # the lead of the best match over the second, in leads of the 
 MODES = 4.0  # pooled standard deviations between two modes; a Gaussian cut in half shows 2.6
 WIDE = 3.0  # standard deviations of shuffled pairs that the modes lie apart: in few dimensions strangers may be close
 SHUFFLES = 60
+TOP, SEEN = 0.02, 0.2  # of all candidates; share of the partners that are there
+TAIL, EVEN = 0.05, 1.6  # share of the partners in the worse half; how much denser they may be right above it
+OTHERS = 0.3  # how far above or below the others' lengths theirs may be
 
 
 def rank_score(a: Tensor, b: Tensor) -> float:
@@ -80,6 +83,39 @@ def strangers(a: Tensor, b: Tensor) -> Tensor:
     usual = float((((a.T @ a) * (b.T @ b)).sum() / n**2 - chance**2).clamp(min=0).sqrt())  # of cosines of shuffled pairs
     there = gap > WIDE * usual and abs(float(below.mean()) - chance) < 0.2 * (float(above.mean()) - chance)
     return low if gap > MODES * max(spread, 1e-12) and there else none
+
+
+def lost(a: Tensor, b: Tensor, lengths: tuple[Tensor, Tensor]) -> Tensor:
+    """Rows whose partner is in the worse half of the candidates, where those have no place of their own; else none.
+
+    Most partners are then among the very best candidates and the others evenly spread, as those of shuffled pairs are:
+    partners that are merely noisy thin out towards the worst candidates, and rows that are nothing but noise are shorter, or
+    longer, than others: `lengths` (n,) of the rows of either view.
+    """
+    rows = torch.linspace(0, len(a) - 1, min(len(a), ROWS)).long()
+    cosines = a[rows] @ b[rows].T
+    own = cosines.diagonal()
+    places = [((cosines <= by).sum(dim) - 1) / max(len(rows) - 1, 1) for by, dim in ((own[:, None], 1), (own, 0))]
+    worse = places[0] < 0.5
+    like_others = all(abs(ahead(each[rows][worse], each[rows][~worse])) < OTHERS for each in lengths)
+    return rows[worse] if like_others and all(evenly(place) for place in places) else rows[:0]
+
+
+def ahead(some: Tensor, others: Tensor) -> float:
+    """How much more often one of `some` is above one of the others than below it: -1 to 1."""
+    return float((some[:, None] - others).sign().mean()) if len(some) and len(others) else 0.0
+
+
+def evenly(place: Tensor) -> bool:
+    """Whether places among the candidates, from 0 (worst) to 1 (best), are a peak on an even floor."""
+
+    def share(low: float, high: float) -> float:
+        return float(((place >= low) & (place < high)).double().mean())
+
+    worse, peak = share(0.0, 0.5), float((place >= 1 - TOP).double().mean())
+    if worse < TAIL or worse * len(place) < 12 or peak < SEEN:
+        return False
+    return share(0.5, 0.8) / 0.3 < EVEN * worse / 0.5 and share(0.0, 0.25) > 0.35 * worse
 
 
 class Elsewhere(NamedTuple):

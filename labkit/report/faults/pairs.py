@@ -126,7 +126,7 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
         yield shuffled(look, other.name, moved, score)
         return
     if score > SURE:
-        yield from some_strangers(look, one, other)
+        yield from some_strangers(look, one, other, wide_alike)
         return
     kernel = matching.kernel_score(a, b, generator)
     if kernel > SURE:
@@ -140,21 +140,34 @@ def matched(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Fi
     yield at_chance(other.name, clue, max(score, kernel), {"together": across - within, "shape": shape})
 
 
-def some_strangers(look: Look, one: View, other: View) -> Iterator[Finding]:
-    """A few pairs among good ones that are as unlike as shuffled pairs."""
+def some_strangers(look: Look, one: View, other: View, wide_alike: bool) -> Iterator[Finding]:
+    """A few pairs among good ones that are as unlike as shuffled pairs: by their cosines, or by the partners' places."""
     rows = look.sample.rows[matching.strangers(one.directions, other.directions)]
     share = len(rows) / len(look)
     if share > SOME:
-        yield Finding(
-            "shuffled-pairs",
-            True,
-            "z1, z2",
-            "sanity",
-            f"Part of the pairs is shuffled: {counted(len(rows), 'pair')} of {len(look):,} ({percent(share)}) are as unlike "
-            f"as shuffled pairs, all others far closer: {ranges(rows)}.",
-            "Look at the inputs of these pairs: partners that were lost and replaced, or a part of one file in another order.",
-            {"rows": len(rows), "share": share},
+        says = (
+            f"{counted(len(rows), 'pair')} of {len(look):,} ({percent(share)}) are as unlike as shuffled pairs, all others far "
         )
+        yield some_shuffled(f"{says}closer: {ranges(rows)}.", len(rows), share)
+    elif wide_alike and not look.alarms & {"swapped-modalities"}:
+        lengths = one.rows.norm(dim=1), other.rows.norm(dim=1)
+        some = matching.lost(one.directions, other.directions, lengths)
+        share = min(2 * len(some) / min(len(look), matching.ROWS), 1.0)  # the better half of the candidates has as many
+        if len(some):
+            says = f"about {percent(share)} of the partners are anywhere among the candidates, all others among the nearest"
+            yield some_shuffled(f"{says}: {ranges(look.sample.rows[some])}.", round(share * len(look)), share)
+
+
+def some_shuffled(says: str, rows: int, share: float) -> Finding:
+    return Finding(
+        "shuffled-pairs",
+        True,
+        "z1, z2",
+        "sanity",
+        f"Part of the pairs is shuffled: {says}",
+        "Look at the inputs of these pairs: partners that were lost and replaced, or a part of one file in another order.",
+        {"rows": rows, "share": share},
+    )
 
 
 def belongs_elsewhere(moved: matching.Elsewhere, look: Look) -> bool:
