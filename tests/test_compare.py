@@ -275,6 +275,19 @@ def test_rows_that_do_not_correspond_are_named():
     assert codes(same) == ["rows-do-not-correspond"] and "in another order" in same.alarms[0].says
 
 
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_shift_among_classes_in_turn_is_named(by):
+    """Classes follow one another, so that shifted rows have a little in common, beyond what shuffled ones have."""
+    z, _ = blobs(n=400, d=12, k=8, noise=2.0)
+    b = z + 0.2 * normal(*z.shape, seed=2)
+    found = compare(z, b.roll(by, 0), progress=False)
+    overlap = found["neighbour_overlap"]
+    assert overlap.estimate.low > overlap.floor.estimate.high or found["linear_cka"].value > 0.01
+    assert codes(found) == ["rows-do-not-correspond"] and f"row i {'+' if by > 0 else '−'} 1" in found.alarms[0].says
+    assert not compare(z, b, progress=False).alarms
+    assert not compare(z[:, :6], z[:, 6:] + b[:, 6:], progress=False).alarms, "little in common, and not for a shift"
+
+
 def test_the_same_array_and_one_that_is_only_turned_are_named():
     z, _ = blobs()
     found = compare(z, z.clone())

@@ -17,6 +17,7 @@ from labkit.report.pieces import Finding, Number
 from labkit.report.rows import Classes
 
 TURNED = 1e-6  # cosines that differ by less are those of the same points, turned
+LITTLE, FAR = 0.25, 3.0  # of the neighbours are shared, and how many times as many are a row further: then rows have moved
 ROWS = "rows-do-not-correspond"
 
 
@@ -76,8 +77,10 @@ def turned(a: Profile, b: Profile) -> bool:
 def unrelated(a: Profile, b: Profile, likeness: Sequence[Number]) -> list[Finding]:
     """Whatever is in common is what shuffled rows have in common."""
     mine = [number for number in likeness if number.of == f"{a.name}, {b.name}"]
-    if not mine or any(number.estimate.low > number.floor.estimate.high for number in mine):
+    if not mine:
         return []
+    if any(number.estimate.low > number.floor.estimate.high for number in mine):
+        return moved(a, b, mine)
     told = " and ".join(f"{n.card.title} {measured(n.estimate)} (shuffled rows {measured(n.floor.estimate)})" for n in mine)
     step = shift(a, b)
     why = (
@@ -91,18 +94,30 @@ def unrelated(a: Profile, b: Profile, likeness: Sequence[Number]) -> list[Findin
     ]
 
 
-def shift(a: Profile, b: Profile) -> int:
-    """1 or −1 where the neighbours are shared with the row after or before, 0 where they are not."""
+def moved(a: Profile, b: Profile, mine: Sequence[Number]) -> list[Finding]:
+    """Little in common where rows are, and far more a row further: classes in turn hide a shift."""
+    straight = next((n.value for n in mine if n.meter == "neighbour_overlap"), 1.0)
+    step = shift(a, b, FAR * straight) if straight < LITTLE else 0
+    if not step:
+        return []
+    sign = "+" if step > 0 else "−"
+    says = (
+        f"row i of {a.name} shares {shown(straight)} of its neighbours with row i of {b.name}, and more than {FAR:g} times as "
+        f"many with row i {sign} 1."
+    )
+    return [finding(ROWS, True, a, b, says, "look for a row that one file lacks, or a header that was read as a row")]
+
+
+def shift(a: Profile, b: Profile, least: float = 0.0) -> int:
+    """1 or −1 where more than `least` of the neighbours are shared with the row after or before, 0 where they are not."""
     rows, source = a.drawn.rows, b.drawn.model.views["z1"]
+    least = max(least, 4 * K / len(rows) + 0.02)
     for by in (1, -1):
         at = rows + by
         inside = (at >= 0) & (at < source.n)
         z = source.take(at.clamp(0, source.n - 1))
         z[~inside | ~(torch.linalg.vector_norm(z, dim=1) > 0)] = 1.0
-        if (
-            a.marks.least > 2 * K
-            and overlap(a.seen["z1"].near, nearest(z), replace(a.marks, on=a.marks.on[:, :1]))[0] > 4 * K / len(rows) + 0.02
-        ):
+        if a.marks.least > 2 * K and overlap(a.seen["z1"].near, nearest(z), replace(a.marks, on=a.marks.on[:, :1]))[0] > least:
             return by
     return 0
 

@@ -61,7 +61,7 @@ def compare(
     models = read(a, b, names)
     classes = {key: joined(value, key, models) for key, value in (("labels", labels), ("groups", groups))}
     with bar(total=2 * len(models), desc="compare", disable=not progress) as steps:
-        models = [ticked(steps, scanned(each)) for each in models]
+        models = [ticked(steps, scanned(each, progress)) for each in models]
         seen = together(models, classes["labels"], classes["groups"], whole(sample, "sample", LEAST), whole(seed, "seed", 0))
         if len(seen[0]) < LEAST:
             raise ValueError(f"a and b must share {LEAST} rows that are finite and not zero in both, and share {len(seen[0])}")

@@ -88,8 +88,8 @@ def called(given: Sequence[Any], names: Any) -> list[str]:
     return [str(name) for name in found] if plain else ["a", "b"]
 
 
-def scanned(given: Model) -> Model:
-    return Model(given.name, given.views, {key: scan(each) for key, each in given.views.items()})
+def scanned(given: Model, progress: bool = True) -> Model:
+    return Model(given.name, given.views, {key: scan(each, progress=progress) for key, each in given.views.items()})
 
 
 @dataclass(frozen=True, eq=False)
