@@ -322,7 +322,16 @@ class Once(Forever):
         yield from ((x, x + 0.1 * torch.randn(D)) for x in X[:40])
 
 
-@pytest.mark.parametrize("data", [Twice(), Twice(pair=True), Nested(), Twice(label=False), Twice(True, False)], ids=repr)
+KINDS = {
+    "twice": Twice(),
+    "pair": Twice(pair=True),
+    "nested": Nested(),
+    "no label": Twice(label=False),
+    "pair, no label": Twice(True, False),
+}
+
+
+@pytest.mark.parametrize("data", KINDS.values(), ids=KINDS)  # the same names in every process
 def test_a_dataset_that_draws_its_own_views(data):
     state = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     run, again = train(data=data, augment=None), train(data=data, augment=None, name="again")
