@@ -205,8 +205,8 @@ def test_the_headline_counts_three_kinds():
         and any(d.small and d.of == "z1" for d in found.differences)
         and found["z2.uniformity"].verdict == "beyond noise"
     )
-    told = "{} are beyond noise, {} beyond noise but too small to matter, {} within noise.".format(*counts)
-    assert f"No alarm. Of {len(kinds)} differences, {told}" in " ".join(str(found).split())
+    told = "{} beyond noise, {} beyond noise but too small to matter, {} within noise.".format(*counts)
+    assert f"No alarm. Of {len(kinds)} differences: {told}" in " ".join(str(found).split())
 
 
 @pytest.mark.thorough

@@ -53,7 +53,7 @@ def tally(found: Comparison) -> str:
         return (
             f"No difference that matters: of {many}, {noisy} are within noise and {small} beyond it, but too small to matter."
         )
-    return f"Of {many}, {some} are beyond noise, {small} beyond noise but too small to matter, {noisy} within noise."
+    return f"Of {many}: {some} beyond noise, {small} beyond noise but too small to matter, {noisy} within noise."
 
 
 def findings(found: Comparison) -> str:
