@@ -404,7 +404,7 @@ def test_wrong_arguments_are_named():
         compare({"one": z, "two": z}, names=["a", "b"])
     with pytest.raises(ValueError, match="labels must be one for each of 40"):
         compare(z, z, labels=torch.zeros(7, dtype=torch.long))
-    with pytest.raises(ValueError, match="sample must be at least 16"):
+    with pytest.raises(ValueError, match="sample must be 16 or more"):
         compare(z, z, sample=3)
     with pytest.raises(ValueError, match="must share 16 rows"):
         compare(z, z.where(torch.arange(40)[:, None] < 9, math.nan))

@@ -134,9 +134,9 @@ def test_a_sample_is_drawn_and_its_size_is_said():
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ({"sample": 3}, ValueError, "sample must be at least 16"),
+        ({"sample": 3}, ValueError, "sample must be 16 or more"),
         ({"sample": 100.0}, TypeError, "sample must be a whole number"),
-        ({"seed": -1}, ValueError, "seed must be at least 0"),
+        ({"seed": -1}, ValueError, "seed must be 0 or more"),
         ({"labels": torch.zeros(7)}, ValueError, "labels"),
         ({"z2": torch.randn(7, 16)}, ValueError, "z2"),
         ({"untrained": torch.randn(7, 16)}, ValueError, "untrained must have a row for each of the 300"),

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from labkit.explorers.given import whole
 from labkit.progress import bar
 from labkit.report.pieces import SECTIONS, Finding, Given, Measured, Missing, Sample
 from labkit.report.result import Described, Report, Sampled, Section
@@ -195,11 +196,3 @@ def described(given: Given) -> tuple[Described, ...]:
     ]
     classes = [each for each in (given.labels, given.groups) if each is not None]
     return (*found, *(Described(c.name, c.source, (len(c.values),), "classes", c.sha256) for c in classes))
-
-
-def whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return value

@@ -128,6 +128,18 @@ class Finding:
     evidence: Mapping[str, float] = field(default_factory=dict)
 
 
+class Judged:
+    """What has findings, and tells faults from facts."""
+
+    @property
+    def alarms(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.alarm)  # type: ignore[attr-defined]
+
+    @property
+    def notices(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if not f.alarm)  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Missing:
     """A meter that could not be read, and what it would need: "labels", "z2 or pairs", "at least 64 rows"."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labkit.report.pieces import Finding, Missing, Number, Sample
+from labkit.report.pieces import Finding, Judged, Missing, Number, Sample
 
 if TYPE_CHECKING:
     from labkit.report.paper import Drawn
@@ -52,7 +52,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Judged):
     """What can be said of somebody's embeddings; printed, it says so in words, and in a notebook it shows itself.
 
     name: what it is about.
@@ -77,14 +77,6 @@ class Report:
     def findings(self) -> tuple[Finding, ...]:
         """Everything that must be known before the numbers, alarms first."""
         return tuple(sorted((f for section in self.sections for f in section.findings), key=lambda f: not f.alarm))
-
-    @property
-    def alarms(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if f.alarm)
-
-    @property
-    def notices(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if not f.alarm)
 
     @property
     def missing(self) -> tuple[Missing, ...]:

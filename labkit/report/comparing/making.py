@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from labkit.explorers.given import whole
 from labkit.progress import bar
 from labkit.report.comparing import findings as faults
 from labkit.report.comparing.models import Drawn, Model, called, model, scanned, together
 from labkit.report.comparing.profile import Readings
 from labkit.report.comparing.profiles import Profile, common, missing, profile, step
 from labkit.report.comparing.result import Comparison
+from labkit.report.making import LEAST, SAMPLE
 from labkit.report.pieces import Finding
 from labkit.report.result import Described, Sampled
 from labkit.report.rows import Classes, read_classes
-
-SAMPLE = 4096  # rows that are seen
-LEAST = 16  # rows below which nothing is said
 
 
 def compare(
@@ -138,12 +137,4 @@ def given(seen: list[Drawn], classes: Mapping[str, Classes | None]) -> tuple[Des
 def ticked(steps: Any, value: Any) -> Any:
     """The value, after the bar moved."""
     steps.update(1)
-    return value
-
-
-def whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
     return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit.metrics import Estimate
-from labkit.report.pieces import Finding, Missing, Number
+from labkit.report.pieces import Finding, Judged, Missing, Number
 from labkit.report.result import Described, Sampled
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Judged):
     """Two models on the same rows, or the layers of one; printed, it says in words what differs and what is noise.
 
     names: of the models or layers, in order.
@@ -103,14 +103,6 @@ class Comparison:
     sampled: Sampled
     seed: int
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def alarms(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if f.alarm)
-
-    @property
-    def notices(self) -> tuple[Finding, ...]:
-        return tuple(f for f in self.findings if not f.alarm)
 
     @property
     def layered(self) -> bool:
