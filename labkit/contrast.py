@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from labkit.checks import Reduction
+from labkit.checks import Reduction, Scalar
+from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -51,6 +52,67 @@ def contrast(
     else:
         loss = (positives * (partition - logits)).sum(-1)
     return reduce(loss, reduction)
+
+
+def partitions(
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "m d"] | None = None,
+    *,
+    temperature: Scalar,
+    skip: tuple[int, ...] = (),
+    ids: Int[Tensor, "n"] | None = None,
+    block_size: int | None = None,
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "m"]]:
+    """`log sum_j exp(a_i . b_j / temperature)` of every row, and `log sum_i exp(a_i . b_j / temperature)` of every column.
+
+    Without `b` the rows of `a` are compared among themselves. The logits are made in tiles where they are many.
+
+    Args:
+        skip: row i is not compared with columns `i + s` modulo m, for every s of these: 0 is itself, n its partner.
+        ids: without `b`: only rows with the same id are compared; -inf where there are none.
+        block_size: rows and columns of a tile; None takes all at once up to 2^20 logits. The tiles have no second derivative.
+    """
+    size = in_tiles(len(a), len(a if b is None else b), a, block_size)
+    if size is not None and ids is not None:  # those with the same id side by side, so that most tiles hold none of them
+        order = ids.argsort()
+        rows, _ = log_partitions(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
+        return (found := rows[order.argsort()]), found
+    if size is not None:
+        return log_partitions(*sharpened(a, b, temperature), Tiles(size, skip))
+    logits = a @ (a if b is None else b).T / temperature
+    counted = who_counts(logits, skip, ids)
+    nobody = ~counted.any(-1)  # a row of -inf alone has a NaN gradient
+    logits = logits.masked_fill(~(counted | nobody[:, None]), -math.inf)
+    rows = logits.logsumexp(-1).masked_fill(nobody, -math.inf)
+    return rows, rows if b is None else logits.logsumexp(0)
+
+
+def yes_or_no(
+    a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], *, temperature: Scalar, bias: Scalar, block_size: int | None = None
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """`sum_{j != i} log(1 + exp(a_i . b_j / temperature + bias))` of every row, and of every column: pairs that are none."""
+    size = in_tiles(len(a), len(b), a, block_size)
+    if size is None:
+        logits = a @ b.T / temperature + bias
+        losses = (-F.logsigmoid(-logits)).masked_fill(~who_counts(logits, (0,)), 0.0)
+        return losses.sum(1), losses.sum(0)
+    one = a.new_ones(len(a), 1)
+    return softplus_sums(torch.cat([a / temperature, bias * one], 1), torch.cat([b, one], 1), Tiles(size, (0,)))
+
+
+def sharpened(a: Tensor, b: Tensor | None, temperature: Scalar) -> tuple[Tensor, Tensor | None]:
+    """Rows whose products are logits: autograd then carries the gradient on to the temperature."""
+    return (a * temperature**-0.5, None) if b is None else (a / temperature, b)
+
+
+def who_counts(logits: Float[Tensor, "n m"], skip: tuple[int, ...], ids: Tensor | None = None) -> Bool[Tensor, "n m"]:
+    """Pairs that are compared: not those with columns `i + s`, and only those with the same id."""
+    n, m = logits.shape
+    me, column = torch.arange(n, device=logits.device)[:, None], torch.arange(m, device=logits.device)
+    counted = torch.ones_like(logits, dtype=torch.bool) if ids is None else ids[:, None] == ids
+    for offset in skip:
+        counted = counted & (column != (me + offset) % m)
+    return counted
 
 
 def share(mask: Bool[Tensor, "n m"], like: Tensor) -> Float[Tensor, "n m"]:

@@ -1,14 +1,228 @@
-"""Large batches in O(n * block) memory: rows in blocks, each computed again in the backward pass. Exact, not yet fast."""
+"""Sums over all pairs in O(n * block) memory: a tile of the n x m products at a time, made again for the gradient.
 
-from collections.abc import Callable
+`x` and `y` bring their temperature along: `x @ y.T` are the logits, so autograd carries the gradient on to the temperature.
+Without `y` the rows are compared among themselves, and of the symmetric tiles only one half is made.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 DENSE_ROWS = 4096  # up to here the whole matrix of similarities is kept: at most 64 MiB in float32
 BLOCK_ROWS = 1024
+DENSE = 2**20  # as many logits are kept as they are: 4 MiB in float32
+TILE = 1024  # rows and columns of a tile: 4 MiB, which a processor's cache holds
+SHARE = 16  # of the free memory a tile may take
+PLAIN = {torch.float32: 40.0, torch.float64: 300.0}  # exp of these, and sums of them, are numbers: no maximum to subtract
+
+
+class Tiles(NamedTuple):
+    """How the pairs are gone through: tiles of `size`, and which pairs do not count.
+
+    skip: row i is not compared with columns `i + s` modulo the number of columns, for every s of these.
+    ids: `(n,)`, without `y`: only pairs with the same id count.
+    """
+
+    size: int
+    skip: tuple[int, ...] = ()
+    ids: Int[Tensor, "n"] | None = None
+
+    def over(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Rows, columns and logits of every tile, in one buffer; without `y` the upper half of them."""
+        other, size = x if y is None else y, self.size
+        buffer = x.new_empty(min(size, len(x)) * min(size, len(other)))
+        ranges = None if self.ids is None else [(int(some.min()), int(some.max())) for some in self.ids.split(size)]
+        for i in range(0, len(x), size):
+            for j in range(i if y is None else 0, len(other), size):
+                if ranges is not None and apart(ranges[i // size], ranges[j // size]):
+                    continue
+                rows, columns = slice(i, min(i + size, len(x))), slice(j, min(j + size, len(other)))
+                height, width = rows.stop - i, columns.stop - j
+                tile = buffer[: height * width].view(height, width)
+                yield rows, columns, torch.mm(x[rows], other[columns].T, out=tile)
+
+    def blank(self, tile: Tensor, rows: slice, columns: slice, m: int, value: float) -> Tensor:
+        """The tile with `value` at the pairs that do not count."""
+        for offset in {s % m - k for s in self.skip for k in (0, m)}:
+            start = rows.start + offset - columns.start  # where the diagonal meets the first row
+            if -tile.shape[0] < start < tile.shape[1]:
+                tile.diagonal(start).fill_(value)
+        if self.ids is not None:
+            tile.masked_fill_(self.ids[rows, None] != self.ids[columns], value)
+        return tile
+
+
+def apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two ranges of ids have none in common."""
+    return one[1] < other[0] or other[1] < one[0]
+
+
+class Kernel(NamedTuple):
+    """A function of logits and its slope; both overwrite the tile that they are given."""
+
+    value: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+
+
+EXP = Kernel(torch.exp_, torch.exp_)
+SOFTPLUS = Kernel(lambda tile: torch.logaddexp(tile, tile.new_zeros(()), out=tile), torch.sigmoid_)
+SMALL_SOFTPLUS = Kernel(lambda tile: tile.exp_().log1p_(), torch.sigmoid_)  # for logits whose exp is a number
+
+
+def sums(x: Tensor, y: Tensor | None, tiles: Tiles, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """`sum_j f(x_i . y_j)` and `sum_i f(x_i . y_j)`; without `y` they are the same."""
+    rows, columns = x.new_zeros(len(x)), x.new_zeros(len(x if y is None else y))
+    for r, c, tile in tiles.over(x, y):
+        tiles.blank(kernel.value(tile), r, c, len(columns), 0.0)
+        rows[r] += tile.sum(1)
+        if y is not None:
+            columns[c] += tile.sum(0)
+        elif r != c:
+            rows[c] += tile.sum(0)
+    return rows, rows if y is None else columns
+
+
+def sums_slopes(
+    x: Tensor, y: Tensor | None, by_rows: Tensor, by_columns: Tensor, tiles: Tiles, kernel: Kernel
+) -> tuple[Tensor, Tensor | None]:
+    """The gradients of x and y, where those of `sums` are `by_rows` and `by_columns`."""
+
+    def slope(tile: Tensor, r: slice, c: slice) -> Tensor:
+        tiles.blank(kernel.slope(tile), r, c, len(by_columns), 0.0)
+        return tile.mul_(by_rows[r, None] + by_columns[c])
+
+    return spread(x, y, tiles, slope)
+
+
+def partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """`log sum_j exp(x_i . y_j)` and `log sum_i exp(x_i . y_j)`, at any size of logits; -inf where nobody counts."""
+    rows, columns = (x.new_full((len(z),), -torch.inf) for z in (x, x if y is None else y))
+    for r, c, tile in tiles.over(x, y):
+        tiles.blank(tile, r, c, len(columns), -torch.inf)
+        torch.logaddexp(rows[r], tile.logsumexp(1), out=rows[r])
+        if y is not None:
+            torch.logaddexp(columns[c], tile.logsumexp(0), out=columns[c])
+        elif r != c:
+            torch.logaddexp(rows[c], tile.logsumexp(0), out=rows[c])
+    return rows, rows if y is None else columns
+
+
+def partitions_slopes(
+    x: Tensor, y: Tensor | None, totals: tuple[Tensor, Tensor], by_rows: Tensor, by_columns: Tensor, tiles: Tiles
+) -> tuple[Tensor, Tensor | None]:
+    """The gradients of x and y, where `totals` are the `partitions` and `by_rows` and `by_columns` their gradients."""
+    rows, columns = (t.masked_fill(torch.isneginf(t), 0.0) for t in totals)  # nobody counts there: exp(-inf - 0) = 0
+
+    def slope(tile: Tensor, r: slice, c: slice) -> Tensor:
+        tiles.blank(tile, r, c, len(columns), -torch.inf)
+        down = (tile - columns[c]).exp_().mul_(by_columns[c])
+        return tile.sub_(rows[r, None]).exp_().mul_(by_rows[r, None]).add_(down)
+
+    return spread(x, y, tiles, slope)
+
+
+def spread(
+    x: Tensor, y: Tensor | None, tiles: Tiles, slope: Callable[[Tensor, slice, slice], Tensor]
+) -> tuple[Tensor, Tensor | None]:
+    """From the slopes of the logits, tile by tile, to the gradients of x and y."""
+    dx, dy, other = torch.zeros_like(x), None if y is None else torch.zeros_like(y), x if y is None else y
+    for r, c, tile in tiles.over(x, y):
+        slope(tile, r, c)
+        dx[r].addmm_(tile, other[c])
+        if dy is not None:
+            dy[c].addmm_(tile.T, x[r])
+        elif r != c:
+            dx[c].addmm_(tile.T, x[r])
+    return dx, dy
+
+
+class Sums(torch.autograd.Function):
+    """`sums` with a gradient; by rows alone where there is no `y`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: Tiles, kernel: Kernel) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(x, y)
+        ctx.tiles, ctx.kernel = tiles, kernel
+        return sums(x, y, tiles, kernel)[: 1 if y is None else 2]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        slopes = sums_slopes(x, y, given[0], given[-1], ctx.tiles, ctx.kernel)
+        return *once(*slopes), None, None
+
+
+class Partitions(torch.autograd.Function):
+    """`partitions` with a gradient; by rows alone where there is no `y`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, ...]:
+        totals = partitions(x, y, tiles)
+        ctx.save_for_backward(x, y, *totals)
+        ctx.tiles = tiles
+        return totals[: 1 if y is None else 2]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, *totals = ctx.saved_tensors
+        slopes = partitions_slopes(x, y, (totals[0], totals[-1]), given[0], given[-1], ctx.tiles)
+        return *once(*slopes), None
+
+
+class Once(torch.autograd.Function):
+    """Passes a gradient on, and says that it has none itself."""
+
+    @staticmethod
+    def forward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, ...]:
+        return slopes
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(
+            "a loss made in tiles has no second derivative; pass block_size=n, the number of rows or more, and it is made whole"
+        )
+
+
+def once(*slopes: Tensor | None) -> tuple[Tensor | None, ...]:
+    """The slopes, which refuse to be differentiated where somebody may try."""
+    if not torch.is_grad_enabled():
+        return slopes
+    passed = iter(Once.apply(*(s.requires_grad_() for s in slopes if s is not None)))
+    return tuple(None if s is None else next(passed) for s in slopes)
+
+
+def log_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """`partitions`, by the shorter way where no exponential can leave the range of its numbers."""
+    if plain(x, y):
+        totals = tuple(logs(total) for total in Sums.apply(x, y, tiles, EXP))
+    else:
+        totals = Partitions.apply(x, y, tiles)
+    return totals[0], totals[-1]
+
+
+def logs(totals: Tensor) -> Tensor:
+    """The logarithm, with no gradient where it is -inf."""
+    nobody = totals == 0
+    return totals.masked_fill(nobody, 1.0).log().masked_fill(nobody, -torch.inf)
+
+
+def softplus_sums(x: Tensor, y: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """`sum_j log(1 + exp(x_i . y_j))`, and by columns."""
+    rows, columns = Sums.apply(x, y, tiles, SMALL_SOFTPLUS if plain(x, y) else SOFTPLUS)
+    return rows, columns
+
+
+def plain(x: Tensor, y: Tensor | None) -> bool:
+    """Whether every exp of a logit is a number, and so are their sums. On a GPU, to look would be to wait for it."""
+    if x.device.type != "cpu":
+        return False
+    with torch.no_grad():
+        longest = [torch.linalg.vector_norm(z, dim=-1).max().item() for z in (x, x if y is None else y)]
+    return longest[0] * longest[1] < PLAIN[x.dtype]
 
 
 def by_blocks(loss: Callable[[slice], Float[Tensor, "_"]], n: int, block_size: int | None = None) -> Float[Tensor, "n"]:
@@ -23,3 +237,32 @@ def by_blocks(loss: Callable[[slice], Float[Tensor, "_"]], n: int, block_size: i
     if size >= n:
         return loss(slice(None))
     return torch.cat([checkpoint(loss, slice(start, start + size), use_reentrant=False) for start in range(0, n, size)])
+
+
+def in_tiles(n: int, m: int, like: Tensor, block_size: int | None) -> int | None:
+    """The size of the tiles of n x m logits, or None where all of them are kept at once.
+
+    Args:
+        block_size: what the caller asks for; None keeps up to 2^20 logits, and takes tiles of 1,024 above, smaller ones where
+            memory is short.
+    """
+    if block_size is not None:
+        return block_size if block_size < max(n, m) else None
+    if n * m <= DENSE:
+        return None
+    size, free = TILE, free_memory(like.device)
+    while free is not None and size > 64 and size * size * like.element_size() > free / SHARE:
+        size //= 2
+    return size
+
+
+def free_memory(device: torch.device | str = "cpu") -> int | None:
+    """Bytes that can still be had on this device, or None where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            lines = dict(line.split(":") for line in file)
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError):
+        return None

@@ -5,9 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views, unit
+from labkit.contrast import log_partition, partitions, reduce, two_views, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import by_blocks
 
 
 @objective("2110.06848", oracle="lightly.loss.DCLLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
@@ -41,12 +40,9 @@ def dcl(
     tensor(-0.3069)
     """
 
-    def loss(anchors: slice) -> Tensor:
-        pairs = two_views(z1, z2, anchors)
-        logits = pairs.similarity / temperature
-        return contrast(logits, pairs.partner, log_partition(logits, pairs.others), reduction="none")
-
-    return reduce(by_blocks(loss, 2 * len(z1), block_size), reduction)
+    z, n = unit(torch.cat([z1, z2])), len(z1)
+    others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
+    return reduce(others - (z[:n] * z[n:]).sum(-1).repeat(2) / temperature, reduction)
 
 
 @objective("2110.06848", oracle="lightly.loss.DCLWLoss", invariant=EMBEDDINGS | {"view swap"})
@@ -124,11 +120,5 @@ def dhel(
     tensor(-1.)
     """
     a, b = unit(z1), unit(z2)
-    everyone = torch.arange(len(a), device=a.device)
-
-    def loss(rows: slice) -> Tensor:
-        others = everyone[rows, None] != everyone
-        within = sum(log_partition(z[rows] @ z.T / temperature, others).squeeze(-1) for z in (a, b))
-        return within - (a[rows] * b[rows]).sum(-1) / temperature
-
-    return reduce(by_blocks(loss, len(a), block_size), reduction)
+    within = [partitions(z, temperature=temperature, skip=(0,), block_size=block_size)[0] for z in (a, b)]
+    return reduce(within[0] + within[1] - (a * b).sum(-1) / temperature, reduction)

@@ -2,13 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import reduce, unit
+from labkit.contrast import reduce, unit, yes_or_no
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import by_blocks
 
 
 @objective("2303.15343", oracle="open_clip.SigLipLoss", invariant=EMBEDDINGS | {"view swap"})
@@ -46,15 +45,6 @@ def siglip(
     tensor(0.6932)
     """
     a, b = unit(a), unit(b)
-    everyone = torch.arange(len(a), device=a.device)
-
-    def loss(rows: slice) -> Tensor:
-        itself = everyone[rows, None] == everyone
-        return torch.stack([yes_or_no(x[rows] @ y.T / temperature + bias, itself) for x, y in ((a, b), (b, a))], -1)
-
-    return reduce(by_blocks(loss, len(a), block_size).T.flatten(), reduction)
-
-
-def yes_or_no(logits: Float[Tensor, "n m"], positives: Bool[Tensor, "n m"]) -> Float[Tensor, "n"]:
-    """`-log sigmoid` of each logit, of its negative where the pair does not belong together, added up row by row."""
-    return -F.logsigmoid(torch.where(positives, logits, -logits)).sum(-1)
+    own = -F.logsigmoid((a * b).sum(-1) / temperature + bias)
+    rows, columns = yes_or_no(a, b, temperature=temperature, bias=bias, block_size=block_size)
+    return reduce(torch.cat([own + rows, own + columns]), reduction)

@@ -1,13 +1,13 @@
 """The softmax family: an anchor must recognise its positive among the others."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views, unit
+from labkit.contrast import partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import by_blocks
 
 
 @objective("1807.03748", oracle="RElbers/info-nce-pytorch", floor_at="simplex")
@@ -48,18 +48,16 @@ def info_nce(
     tensor(0.1667)
     """
     a, p = unit(anchors), unit(positives)
+    own = (a * p).sum(-1) / temperature
     if negatives is None:
-        return reduce(in_batch(a, p, temperature, block_size), reduction)
+        others, _ = partitions(a, p, temperature=temperature, skip=(0,), block_size=block_size)
+        return reduce(recognised(own, others), reduction)
     against = unit(negatives)
-    first = torch.arange(1 + against.shape[-2], device=a.device) == 0
-
-    def loss(rows: slice) -> Tensor:
-        own = (a[rows] * p[rows]).sum(-1, keepdim=True)
-        others = a[rows] @ against.T if against.ndim == 2 else torch.einsum("nd,nmd->nm", a[rows], against[rows])
-        logits = torch.cat([own, others], -1) / temperature
-        return contrast(logits, first, logits.logsumexp(-1, keepdim=True), reduction="none")
-
-    return reduce(by_blocks(loss, len(a), block_size), reduction)
+    if against.ndim == 2:
+        others, _ = partitions(a, against, temperature=temperature, block_size=block_size)
+    else:
+        others = (torch.einsum("nd,nmd->nm", a, against) / temperature).logsumexp(-1)
+    return reduce(recognised(own, others), reduction)
 
 
 @objective("2103.00020", oracle="open_clip.ClipLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
@@ -95,8 +93,9 @@ def clip_loss(
     tensor(0.3133)
     """
     a, b = unit(a), unit(b)
-    both = [in_batch(a, b, temperature, block_size), in_batch(b, a, temperature, block_size)]
-    return reduce(torch.cat(both), reduction)
+    own = (a * b).sum(-1) / temperature
+    others = partitions(a, b, temperature=temperature, skip=(0,), block_size=block_size)
+    return reduce(recognised(own.repeat(2), torch.cat(others)), reduction)
 
 
 @objective("2002.05709", oracle="lightly.loss.NTXentLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
@@ -130,22 +129,11 @@ def nt_xent(
     tensor(0.5514)
     """
 
-    def loss(anchors: slice) -> Tensor:
-        pairs = two_views(z1, z2, anchors)
-        logits = pairs.similarity / temperature
-        return contrast(logits, pairs.partner, log_partition(logits, pairs.partner | pairs.others), reduction="none")
-
-    return reduce(by_blocks(loss, 2 * len(z1), block_size), reduction)
+    z, n = unit(torch.cat([z1, z2])), len(z1)
+    others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
+    return reduce(recognised((z[:n] * z[n:]).sum(-1).repeat(2) / temperature, others), reduction)
 
 
-def in_batch(
-    a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], temperature: Scalar, block_size: int | None
-) -> Float[Tensor, "n"]:
-    """Each row of `a` against every row of `b`; the one with its own number is the positive."""
-    everyone = torch.arange(len(b), device=b.device)
-
-    def loss(rows: slice) -> Tensor:
-        logits = a[rows] @ b.T / temperature
-        return contrast(logits, everyone[rows, None] == everyone, logits.logsumexp(-1, keepdim=True), reduction="none")
-
-    return by_blocks(loss, len(a), block_size)
+def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """`log(e^positive + e^others) - positive`, exact also where the positive is nearly certain."""
+    return -F.logsigmoid(positive - others)

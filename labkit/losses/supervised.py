@@ -1,5 +1,6 @@
 """Labels say who is a positive, alone or beside the views."""
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -7,9 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, share, unit
+from labkit.contrast import partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import by_blocks
 
 
 @objective("2004.11362", oracle="HobbitLong/SupContrast", sizes={"v": 1})
@@ -52,15 +52,17 @@ def sup_con(
     """
     ids = labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels
     z = unit(z).flatten(0, -2)
-    everyone = torch.arange(len(z), device=z.device)
-
-    def loss(anchors: slice) -> Tensor:
-        logits = z[anchors] @ z.T / temperature
-        other = everyone[anchors, None] != everyone
-        same = share((ids[anchors, None] == ids) & other, logits)
-        return contrast(logits, same, log_partition(logits, other), inside=form == "in", reduction="none")
-
-    return reduce(by_blocks(loss, len(z), block_size), reduction)
+    compared = partial(partitions, z, temperature=temperature, skip=(0,), block_size=block_size)
+    everyone, _ = compared()
+    classes, mine = ids.unique(return_inverse=True)
+    count = torch.bincount(mine)[mine] - 1  # of positives
+    if form == "in":
+        same, _ = compared(ids=mine)
+        towards = same - count.clamp(min=1).log()
+    else:
+        total = z.new_zeros(len(classes), z.shape[1]).index_add(0, mine, z)[mine]
+        towards = (z * (total - z)).sum(-1) / temperature / count.clamp(min=1)
+    return reduce((everyone - towards).masked_fill(count == 0, 0.0), reduction)
 
 
 @objective("2305.16536", unit="instance", invariant=EMBEDDINGS | {"view swap"}, ranges={"share": "[0, 1]"})
