@@ -55,7 +55,7 @@ def sup_con(
     compared = partial(partitions, z, temperature=temperature, skip=(0,), block_size=block_size)
     everyone, _ = compared()
     classes, mine = ids.unique(return_inverse=True)
-    count = torch.bincount(mine)[mine] - 1  # of positives
+    count = torch.bincount(mine)[mine].to(z) - 1  # of positives
     if form == "in":
         same, _ = compared(ids=mine)
         towards = same - count.clamp(min=1).log()
