@@ -8,11 +8,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from labkit import gather
 from labkit.checks import Reduction, Scalar
 from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
+    if gather.active():
+        return gather.reduced(loss, reduction)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
@@ -72,13 +75,15 @@ def partitions(
         ids: without `b`: only rows with the same id are compared; -inf where there are none.
         block_size: rows and columns of a tile; None takes all at once up to 2^20 logits. The tiles have no second derivative.
     """
-    size = in_tiles(len(a), len(a if b is None else b), a, block_size)
+    size, made = in_tiles(len(a), len(a if b is None else b), a, block_size), log_partitions
+    if gather.active():
+        size, made = size or whole(a, b), gather.log_partitions
     if size is not None and ids is not None:  # those with the same id side by side, so that most tiles hold none of them
         order = ids.argsort()
-        rows, _ = log_partitions(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
+        rows, _ = made(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
         return (found := rows[order.argsort()]), found
     if size is not None:
-        return log_partitions(*sharpened(a, b, temperature), Tiles(size, skip))
+        return made(*sharpened(a, b, temperature), Tiles(size, skip))
     logits = a @ (a if b is None else b).T / temperature
     counted = who_counts(logits, skip, ids)
     nobody = ~counted.any(-1)  # a row of -inf alone has a NaN gradient
@@ -91,13 +96,30 @@ def yes_or_no(
     a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], *, temperature: Scalar, bias: Scalar, block_size: int | None = None
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
     """`sum_{j != i} log(1 + exp(a_i . b_j / temperature + bias))` of every row, and of every column: pairs that are none."""
-    size = in_tiles(len(a), len(b), a, block_size)
+    size, made = in_tiles(len(a), len(b), a, block_size), softplus_sums
+    if gather.active():
+        size, made = size or whole(a, b), gather.softplus_sums
     if size is None:
         logits = a @ b.T / temperature + bias
         losses = (-F.logsigmoid(-logits)).masked_fill(~who_counts(logits, (0,)), 0.0)
         return losses.sum(1), losses.sum(0)
     one = a.new_ones(len(a), 1)
-    return softplus_sums(torch.cat([a / temperature, bias * one], 1), torch.cat([b, one], 1), Tiles(size, (0,)))
+    return made(torch.cat([a / temperature, bias * one], 1), torch.cat([b, one], 1), Tiles(size, (0,)))
+
+
+def alike(z: Float[Tensor, "n d"], ids: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
+    """For every row the sum of the rows with the same id, itself among them, and how many they are."""
+    if gather.active():
+        found = gather.alike(torch.cat([z, z.new_ones(len(z), 1)], 1), ids)
+        return found[:, :-1], found[:, -1].detach()
+    classes, mine = ids.unique(return_inverse=True)
+    total = z.new_zeros(len(classes), z.shape[1]).index_add(0, mine, z)
+    return total[mine], torch.bincount(mine)[mine].to(z.dtype)
+
+
+def whole(a: Tensor, b: Tensor | None) -> int:
+    """The size of one tile that holds all."""
+    return max(len(a), 0 if b is None else len(b), 1)
 
 
 def sharpened(a: Tensor, b: Tensor | None, temperature: Scalar) -> tuple[Tensor, Tensor | None]:

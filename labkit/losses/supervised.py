@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import partitions, reduce, unit
+from labkit.contrast import alike, partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -54,13 +54,12 @@ def sup_con(
     z = unit(z).flatten(0, -2)
     compared = partial(partitions, z, temperature=temperature, skip=(0,), block_size=block_size)
     everyone, _ = compared()
-    classes, mine = ids.unique(return_inverse=True)
-    count = torch.bincount(mine)[mine].to(z) - 1  # of positives
+    total, many = alike(z, ids)
+    count = many - 1  # of positives
     if form == "in":
-        same, _ = compared(ids=mine)
+        same, _ = compared(ids=ids)
         towards = same - count.clamp(min=1).log()
     else:
-        total = z.new_zeros(len(classes), z.shape[1]).index_add(0, mine, z)[mine]
         towards = (z * (total - z)).sum(-1) / temperature / count.clamp(min=1)
     return reduce((everyone - towards).masked_fill(count == 0, 0.0), reduction)
 
