@@ -34,6 +34,8 @@ HOME = {
     "compare": "report",
     "film": "report",
     "check_objective": "battery",
+    "forecast": "forecast",
+    "Forecast": "forecast",
 }
 ROOMS = {"data", "explorers", "figures", "grading", "lessons", "losses", "metrics", "models", "preferences", "training"}
 __all__ = [*HOME]

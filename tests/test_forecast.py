@@ -1,11 +1,14 @@
 """A forecast is held against what a loss then really allocates."""
 
+import sys
+
 import pytest
 import torch
 
 import labkit
 from labkit.forecast import Allocations, amount, cost, duration, forecast
 from labkit.registry import ENTRIES
+from labkit.tiled import TILE
 
 
 def counted(name, n, d, dtype=torch.float32, **options):
@@ -41,7 +44,7 @@ def test_the_kind_of_numbers_counts(dtype):
 
 def test_large_batches_go_in_tiles_and_memory_grows_with_the_rows_alone():
     small, large = (forecast("nt_xent", n) for n in (16_384, 65_536))
-    assert small.block_size == large.block_size == labkit.tiled.TILE
+    assert small.block_size == large.block_size == TILE
     assert large.memory / small.memory == pytest.approx(4, rel=0.1)
     assert 15 < large.whole / small.whole < 17
     assert large.seconds == pytest.approx(16 * small.seconds, rel=0.9)
@@ -49,11 +52,11 @@ def test_large_batches_go_in_tiles_and_memory_grows_with_the_rows_alone():
 
 
 def test_it_says_whether_it_fits(monkeypatch):
-    monkeypatch.setattr("labkit.forecast.free_memory", lambda _: 2**20)
+    monkeypatch.setattr(sys.modules["labkit.forecast"], "free_memory", lambda _: 2**20)
     said = forecast("nt_xent", 512, 32)
     assert not said.fits
     assert "1 MiB free: IT DOES NOT FIT" in str(said)
-    monkeypatch.setattr("labkit.forecast.free_memory", lambda _: None)
+    monkeypatch.setattr(sys.modules["labkit.forecast"], "free_memory", lambda _: None)
     assert forecast("nt_xent", 512, 32).fits
 
 
@@ -89,3 +92,18 @@ def test_allocations_are_counted_while_they_live():
 def test_amounts_and_durations_read_as_people_say_them():
     assert [amount(b) for b in (5 * 2**20, 3 * 2**30)] == ["5 MiB", "3.0 GiB"]
     assert [duration(s) for s in (0.0123, 2.5, 600)] == ["12 ms", "2.5 s", "10 min"]
+
+
+def test_fit_says_it_where_it_matters(monkeypatch, capsys):
+    config = labkit.Config(
+        data=labkit.call("circle", n=64), loss=labkit.call("nt_xent", temperature=0.5), steps=1, batch=64, augment="noise"
+    )
+    monkeypatch.delenv("LABKIT_SMOKE", raising=False)
+    labkit.fit(config)
+    assert "labkit:" not in "".join(capsys.readouterr())
+    monkeypatch.setattr("labkit.training.foresight.LARGE", 64)
+    labkit.fit(config.replace(seed=1))
+    assert "labkit:" not in "".join(capsys.readouterr())
+    monkeypatch.setattr("labkit.training.foresight.MINUTE", 0.0)
+    labkit.fit(config.replace(seed=2))
+    assert "labkit: nt_xent of 64 x" in "".join(capsys.readouterr())

@@ -244,7 +244,7 @@ def test_the_files_beside_the_notebook_come_along(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "room", ["losses", "preferences", "metrics", "contrast", "link", "energy", "tiled", "recipes", "diagnose"]
+    "room", ["losses", "preferences", "metrics", "contrast", "link", "energy", "tiled", "forecast", "recipes", "diagnose"]
 )
 def test_closed_rooms_can_be_entered_and_nothing_called(room):
     with box() as shut:

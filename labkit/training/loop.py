@@ -18,6 +18,7 @@ from labkit.registry import Entry
 from labkit.training.account import Account, Line
 from labkit.training.answers import ROWS, answers, beside, picture, reference, referred, standing
 from labkit.training.config import Config
+from labkit.training.foresight import foreseen
 from labkit.training.given import Given, OwnLoss
 from labkit.training.run import VIEWED, chance, embed, probe, probe_inputs, write
 from labkit.training.sources import Stream
@@ -121,13 +122,15 @@ class Trainer:
         (self.folder / "checkpoint.pt").unlink(missing_ok=True)
 
     @torch.no_grad()
-    def snapshot(self) -> None:
+    def snapshot(self) -> int:
+        """Keeps what the probe looks like now; how wide its embeddings are, or how long its answers."""
         arrays: dict[str, Any]
         if self.policy:
             arrays = picture(self.model, self.data, self.probe[:ROWS])
         else:
             arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy(), **self.twice()}
         write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
+        return next(iter(arrays.values())).shape[-1]
 
     def twice(self) -> dict[str, np.ndarray]:
         """Two views of the first instances of the probe, the same views at every snapshot: what alignment is measured on."""
@@ -223,7 +226,9 @@ class Trainer:
             torch.set_rng_state(self.dropout)
             while self.step < config.steps:
                 if self.step == 0 or self.step.bit_count() == 1:  # 0, 1, 2, 4, 8, ...
-                    self.snapshot()
+                    width = self.snapshot()
+                    if self.step == 0 and progress and (said := foreseen(config, self.entry, width)):
+                        shown.write(said)
                 row = self.advance()
                 for column, value in {"step": self.step, **row}.items():
                     self.history.setdefault(column, []).append(value)

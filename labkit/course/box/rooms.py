@@ -25,6 +25,8 @@ SHUT: tuple[str, ...] = (
     "link",
     "energy",
     "tiled",
+    "gather",
+    "forecast",
     "recipes",
     "diagnose",
     "explorers",
