@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labkit import gather
 from labkit.checks import Reduction, Scalar
-from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums
+from labkit.tiled import Tiles, in_tiles, in_turn, log_partitions, softplus_sums, wide
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -20,7 +20,22 @@ def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
 
 
 def unit(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Rows of length one."""
+    """Rows of length one; lengths are taken in float64, and the rows rounded once."""
+    return in_turn(lambda rows: direction(rows).to(z.dtype), z)
+
+
+def cosines(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    """The cosine of each row and its partner, in float64.
+
+    Partners pull along the line between them. Where they are nearly alike, this is the small difference of two rows, and the
+    rounding of unit rows would drown it.
+    """
+    return in_turn(lambda x, y: (direction(x) * direction(y)).sum(-1), a, b)
+
+
+def direction(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    """Rows of length one in float64."""
+    z = z.to(wide(z))
     tiny = torch.finfo(z.dtype).tiny
     largest = z.detach().abs().amax(-1, keepdim=True).clamp(min=tiny)  # so that no square over- or underflows
     return F.normalize(z / largest, dim=-1, eps=tiny)

@@ -4,6 +4,7 @@ Everything that can be found is found and not typed again: the family is the fil
 title, authors and year in `data/papers.csv`, the lessons in the notebooks, chance line and floor in the function itself.
 """
 
+import contextlib
 import csv
 import functools
 import inspect
@@ -22,6 +23,7 @@ from labkit.paths import notebooks, shipped
 Kind = Literal["loss", "preference", "metric", "decoding"]
 F = TypeVar("F", bound=Callable)
 ENTRIES: dict[str, "Entry"] = {}
+SINGLE = (0.04, 1.0)  # temperatures at which tiles in float32 give gradients to 2e-6
 EMBEDDINGS = frozenset({"permutation", "rotation"})
 
 
@@ -172,9 +174,26 @@ def guard(fn: F, checker: Checker) -> F:
     @functools.wraps(fn)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         bound = checker.bind(*args, **kwargs)
-        return inner(*bound.args, **bound.kwargs)
+        own, device = finer(bound, checker)
+        with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else contextlib.nullcontext():
+            found = inner(*bound.args, **bound.kwargs)
+        return found if own is None else found.to(own)
 
     return guarded  # type: ignore[return-value]
+
+
+def finer(bound: inspect.BoundArguments, checker: Checker) -> tuple[torch.dtype | None, str]:
+    """The device and, of a loss with a temperature, the precision to round it to; rows in float32 become float64 here where
+    float32 would not do: where the temperature makes logits so large that their rounding shows, or so small that pushes nearly
+    cancel. On a GPU, whose float64 can be slow, they stay."""
+    rows = {n: x for n, x in bound.arguments.items() if isinstance(x, Tensor) and checker.parameters[n].floating}
+    first = next(iter(rows.values()), torch.empty(0))
+    if "temperature" not in checker.parameters or not checker.directions & set(rows):
+        return None, first.device.type
+    temperature = bound.arguments.get("temperature", checker.signature.parameters["temperature"].default)
+    if first.dtype == torch.float32 and first.device.type == "cpu" and not SINGLE[0] <= torch.as_tensor(temperature).item() <= SINGLE[1]:
+        bound.arguments.update({n: x.double() for n, x in rows.items()})
+    return first.dtype, first.device.type
 
 
 def checked(

@@ -14,9 +14,12 @@ from torch.utils.checkpoint import checkpoint
 
 DENSE_ROWS = 4096  # up to here the whole matrix of similarities is kept: at most 64 MiB in float32
 BLOCK_ROWS = 1024
+BLOCK_NUMBERS = 2**18  # of rows that are looked at one by one: 2 MiB in float64
 DENSE = 2**20  # as many logits are kept as they are: 4 MiB in float32
 TILE = 1024  # rows and columns of a tile: 4 MiB, which a processor's cache holds
 SHARE = 16  # of the free memory a tile may take
+Wanted = tuple[bool, bool]  # whether x has a gradient to find, and y
+BOTH = (True, True)
 PLAIN = {torch.float32: 40.0, torch.float64: 300.0}  # exp of these, and sums of them, are numbers: no maximum to subtract
 
 
@@ -75,7 +78,7 @@ SMALL_SOFTPLUS = Kernel(lambda tile: tile.exp_().log1p_(), torch.sigmoid_)  # fo
 
 def sums(x: Tensor, y: Tensor | None, tiles: Tiles, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """`sum_j f(x_i . y_j)` and `sum_i f(x_i . y_j)`; without `y` they are the same."""
-    rows, columns = x.new_zeros(len(x)), x.new_zeros(len(x if y is None else y))
+    rows, columns = (x.new_zeros(len(z), dtype=wide(x)) for z in (x, x if y is None else y))
     for r, c, tile in tiles.over(x, y):
         tiles.blank(kernel.value(tile), r, c, len(columns), 0.0)
         rows[r] += tile.sum(1)
@@ -87,20 +90,21 @@ def sums(x: Tensor, y: Tensor | None, tiles: Tiles, kernel: Kernel) -> tuple[Ten
 
 
 def sums_slopes(
-    x: Tensor, y: Tensor | None, by_rows: Tensor, by_columns: Tensor, tiles: Tiles, kernel: Kernel
-) -> tuple[Tensor, Tensor | None]:
+    x: Tensor, y: Tensor | None, by_rows: Tensor, by_columns: Tensor, tiles: Tiles, kernel: Kernel, wanted: Wanted = BOTH
+) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of x and y, where those of `sums` are `by_rows` and `by_columns`."""
+    by_rows, by_columns = by_rows.to(x.dtype), by_columns.to(x.dtype)
 
     def slope(tile: Tensor, r: slice, c: slice) -> Tensor:
         tiles.blank(kernel.slope(tile), r, c, len(by_columns), 0.0)
         return tile.mul_(by_rows[r, None] + by_columns[c])
 
-    return spread(x, y, tiles, slope)
+    return spread(x, y, tiles, slope, wanted)
 
 
 def partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
     """`log sum_j exp(x_i . y_j)` and `log sum_i exp(x_i . y_j)`, at any size of logits; -inf where nobody counts."""
-    rows, columns = (x.new_full((len(z),), -torch.inf) for z in (x, x if y is None else y))
+    rows, columns = (x.new_full((len(z),), -torch.inf, dtype=wide(x)) for z in (x, x if y is None else y))
     for r, c, tile in tiles.over(x, y):
         tiles.blank(tile, r, c, len(columns), -torch.inf)
         torch.logaddexp(rows[r], tile.logsumexp(1), out=rows[r])
@@ -112,30 +116,39 @@ def partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tenso
 
 
 def partitions_slopes(
-    x: Tensor, y: Tensor | None, totals: tuple[Tensor, Tensor], by_rows: Tensor, by_columns: Tensor, tiles: Tiles
-) -> tuple[Tensor, Tensor | None]:
+    x: Tensor,
+    y: Tensor | None,
+    totals: tuple[Tensor, Tensor],
+    by_rows: Tensor,
+    by_columns: Tensor,
+    tiles: Tiles,
+    wanted: Wanted = BOTH,
+) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of x and y, where `totals` are the `partitions` and `by_rows` and `by_columns` their gradients."""
-    rows, columns = (t.masked_fill(torch.isneginf(t), 0.0) for t in totals)  # nobody counts there: exp(-inf - 0) = 0
+    rows, columns = (t.masked_fill(torch.isneginf(t), 0.0).to(x.dtype) for t in totals)  # nobody counts: exp(-inf - 0) = 0
+    by_rows, by_columns = by_rows.to(x.dtype), by_columns.to(x.dtype)
 
     def slope(tile: Tensor, r: slice, c: slice) -> Tensor:
         tiles.blank(tile, r, c, len(columns), -torch.inf)
         down = (tile - columns[c]).exp_().mul_(by_columns[c])
         return tile.sub_(rows[r, None]).exp_().mul_(by_rows[r, None]).add_(down)
 
-    return spread(x, y, tiles, slope)
+    return spread(x, y, tiles, slope, wanted)
 
 
 def spread(
-    x: Tensor, y: Tensor | None, tiles: Tiles, slope: Callable[[Tensor, slice, slice], Tensor]
-) -> tuple[Tensor, Tensor | None]:
-    """From the slopes of the logits, tile by tile, to the gradients of x and y."""
-    dx, dy, other = torch.zeros_like(x), None if y is None else torch.zeros_like(y), x if y is None else y
+    x: Tensor, y: Tensor | None, tiles: Tiles, slope: Callable[[Tensor, slice, slice], Tensor], wanted: Wanted = BOTH
+) -> tuple[Tensor | None, Tensor | None]:
+    """From the slopes of the logits, tile by tile, to the gradients of x and y, those that are wanted."""
+    dx, dy = (torch.zeros_like(z) if z is not None and want else None for z, want in zip((x, y), wanted, strict=True))
+    other = x if y is None else y
     for r, c, tile in tiles.over(x, y):
         slope(tile, r, c)
-        dx[r].addmm_(tile, other[c])
+        if dx is not None:
+            dx[r].addmm_(tile, other[c])
         if dy is not None:
             dy[c].addmm_(tile.T, x[r])
-        elif r != c:
+        elif y is None and dx is not None and r != c:
             dx[c].addmm_(tile.T, x[r])
     return dx, dy
 
@@ -152,7 +165,7 @@ class Sums(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
-        slopes = sums_slopes(x, y, given[0], given[-1], ctx.tiles, ctx.kernel)
+        slopes = sums_slopes(x, y, given[0], given[-1], ctx.tiles, ctx.kernel, ctx.needs_input_grad[:2])
         return *once(*slopes), None, None
 
 
@@ -169,7 +182,7 @@ class Partitions(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         x, y, *totals = ctx.saved_tensors
-        slopes = partitions_slopes(x, y, (totals[0], totals[-1]), given[0], given[-1], ctx.tiles)
+        slopes = partitions_slopes(x, y, (totals[0], totals[-1]), given[0], given[-1], ctx.tiles, ctx.needs_input_grad[:2])
         return *once(*slopes), None
 
 
@@ -237,6 +250,20 @@ def by_blocks(loss: Callable[[slice], Float[Tensor, "_"]], n: int, block_size: i
     if size >= n:
         return loss(slice(None))
     return torch.cat([checkpoint(loss, slice(start, start + size), use_reentrant=False) for start in range(0, n, size)])
+
+
+def in_turn(fn: Callable[..., Tensor], *tensors: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """`fn(*tensors)`, where fn sees rows one by one: a block of them at a time, what it keeps being made again for the gradient."""
+    rows = max(1, BLOCK_NUMBERS // max(1, tensors[0][0].numel()))
+    if rows >= len(tensors[0]):
+        return fn(*tensors)
+    blocks = zip(*(t.split(rows) for t in tensors), strict=True)
+    return torch.cat([checkpoint(fn, *some, use_reentrant=False, preserve_rng_state=False) for some in blocks])
+
+
+def wide(like: Tensor) -> torch.dtype:
+    """The precision of what there are few of: float64, where the device has it."""
+    return torch.float32 if like.device.type == "mps" else torch.float64
 
 
 def in_tiles(n: int, m: int, like: Tensor, block_size: int | None) -> int | None:

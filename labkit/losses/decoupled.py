@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import log_partition, partitions, reduce, two_views, unit
+from labkit.contrast import cosines, log_partition, partitions, reduce, two_views, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -40,9 +40,9 @@ def dcl(
     tensor(-0.3069)
     """
 
-    z, n = unit(torch.cat([z1, z2])), len(z1)
+    z, n, own = torch.cat([unit(z1), unit(z2)]), len(z1), cosines(z1, z2) / temperature
     others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
-    return reduce(others - (z[:n] * z[n:]).sum(-1).repeat(2) / temperature, reduction)
+    return reduce(others - own.repeat(2), reduction)
 
 
 @objective("2110.06848", oracle="lightly.loss.DCLWLoss", invariant=EMBEDDINGS | {"view swap"})
@@ -119,6 +119,5 @@ def dhel(
     >>> dhel(z, z, temperature=1.0)         # -1 + log 1 + log 1
     tensor(-1.)
     """
-    a, b = unit(z1), unit(z2)
-    within = [partitions(z, temperature=temperature, skip=(0,), block_size=block_size)[0] for z in (a, b)]
-    return reduce(within[0] + within[1] - (a * b).sum(-1) / temperature, reduction)
+    within = [partitions(unit(z), temperature=temperature, skip=(0,), block_size=block_size)[0] for z in (z1, z2)]
+    return reduce(within[0] + within[1] - cosines(z1, z2) / temperature, reduction)

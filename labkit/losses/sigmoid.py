@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import reduce, unit, yes_or_no
+from labkit.contrast import cosines, reduce, unit, yes_or_no
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -44,7 +44,6 @@ def siglip(
     >>> siglip(z, z)                        # log 2 + log(1 + exp(-10))
     tensor(0.6932)
     """
-    a, b = unit(a), unit(b)
-    own = -F.logsigmoid((a * b).sum(-1) / temperature + bias)
-    rows, columns = yes_or_no(a, b, temperature=temperature, bias=bias, block_size=block_size)
+    own = -F.logsigmoid(cosines(a, b) / temperature + bias)
+    rows, columns = yes_or_no(unit(a), unit(b), temperature=temperature, bias=bias, block_size=block_size)
     return reduce(torch.cat([own + rows, own + columns]), reduction)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import partitions, reduce, unit
+from labkit.contrast import cosines, partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -48,7 +48,7 @@ def info_nce(
     tensor(0.1667)
     """
     a, p = unit(anchors), unit(positives)
-    own = (a * p).sum(-1) / temperature
+    own = cosines(anchors, positives) / temperature
     if negatives is None:
         others, _ = partitions(a, p, temperature=temperature, skip=(0,), block_size=block_size)
         return reduce(recognised(own, others), reduction)
@@ -92,8 +92,8 @@ def clip_loss(
     >>> clip_loss(z, z, temperature=1.0)    # log(1 + 1/e)
     tensor(0.3133)
     """
+    own = cosines(a, b) / temperature
     a, b = unit(a), unit(b)
-    own = (a * b).sum(-1) / temperature
     others = partitions(a, b, temperature=temperature, skip=(0,), block_size=block_size)
     return reduce(recognised(own.repeat(2), torch.cat(others)), reduction)
 
@@ -129,9 +129,9 @@ def nt_xent(
     tensor(0.5514)
     """
 
-    z, n = unit(torch.cat([z1, z2])), len(z1)
+    z, n, own = torch.cat([unit(z1), unit(z2)]), len(z1), cosines(z1, z2) / temperature
     others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
-    return reduce(recognised((z[:n] * z[n:]).sum(-1).repeat(2) / temperature, others), reduction)
+    return reduce(recognised(own.repeat(2), others), reduction)
 
 
 def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
