@@ -40,6 +40,7 @@ RANGES = {
 # The same for every argument whose name ends so. No sum of rounded log-probabilities is held to 0 more exactly than SLACK.
 ENDINGS = {"logps": "(-inf, 0]", "lengths": "(0, inf)", "weights": "[0, inf)", "errors": "[0, inf)", "mask": "[0, 1]"}
 SLACK = 1e-3
+HALF = (torch.float16, torch.bfloat16)  # computed in float32
 HINTS = {
     "temperature": "0.07 to 0.5 is usual",
     "beta": "0.01 to 0.5 is usual with a reference",
@@ -116,16 +117,17 @@ class Parameter:
 
     def numbers(self, value: Tensor) -> Tensor:
         """The tensor, upcast if it is in half precision; or an error that says which numbers it may not hold."""
-        if value.is_floating_point():
+        value = value.float() if value.dtype in HALF else value
+        if not value.numel() or not (value.is_floating_point() or self.interval):
+            return value
+        least, most = (extreme.item() for extreme in value.detach().aminmax())  # NaN if one is: one pass, and no copy
+        if value.is_floating_point() and not (math.isfinite(least) and math.isfinite(most)):
             bad = int((~torch.isfinite(value)).sum())
-            if bad and self.interval and self.interval.holds(-math.inf):
+            if self.interval and self.interval.holds(-math.inf):
                 bad -= int(torch.isneginf(value).sum())
             if bad:
                 raise ValueError(f"{self.name} holds {bad} NaN or infinite value{'s' * (bad > 1)} of {value.numel()}")
-            if value.dtype in (torch.float16, torch.bfloat16):
-                value = value.float()
-        if self.interval and value.numel():
-            self.within(value)
+        self.within(least, most)
         return value
 
     def number(self, value: Any) -> Any:
@@ -142,15 +144,14 @@ class Parameter:
         if not math.isfinite(plain):
             raise ValueError(f"{self.name} must be finite, got {plain}")
         if self.interval:
-            self.within(torch.as_tensor(value))
+            self.within(plain, plain)
         return value
 
-    def within(self, value: Tensor) -> None:
-        assert self.interval is not None
-        for extreme in (value.min().item(), value.max().item()):
-            if not self.interval.holds(extreme):
+    def within(self, *values: float) -> None:
+        for value in values:
+            if self.interval and not self.interval.holds(value):
                 hint = f"; {self.hint}" if self.hint else ""
-                raise ValueError(f"{self.name} must be {self.interval}, got {extreme:g}{hint}")
+                raise ValueError(f"{self.name} must be {self.interval}, got {value:g}{hint}")
 
     def switch(self, value: Any) -> bool:
         if not isinstance(value, bool):
