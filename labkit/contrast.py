@@ -10,6 +10,7 @@ from torch import Tensor
 
 from labkit import gather
 from labkit.checks import Reduction, Scalar
+from labkit.energy import log_mean_potential
 from labkit.tiled import Tiles, in_tiles, in_turn, log_partitions, softplus_sums, wide
 
 
@@ -107,6 +108,29 @@ def partitions(
     return rows, rows if b is None else logits.logsumexp(0)
 
 
+def against_others(
+    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], *, temperature: Scalar, block_size: int | None = None
+) -> Float[Tensor, "2n"]:
+    """The log-partition of each embedding of two views over all that are neither itself nor its partner, `z1`'s rows first."""
+    z = torch.cat([unit(z1), unit(z2)])
+    return partitions(z, temperature=temperature, skip=(0, len(z1)), block_size=block_size)[0]
+
+
+def potential(z: Float[Tensor, "n d"], t: Scalar, *, block_size: int | None = None) -> Float[Tensor, ""]:
+    """`log mean_{i<j} exp(-t ||z_i - z_j||^2)` of rows no longer than 1.
+
+    Few rows by their differences, which is exact for near duplicates; many by their products, in tiles: the exponent is
+    `2 t z_i . z_j - t ||z_i||^2 - t ||z_j||^2`, itself a product of rows with two coordinates more.
+    """
+    n = len(z)
+    if in_tiles(n, n, z, block_size) is None:
+        return log_mean_potential(z, t)
+    fall = -t * z.square().sum(-1, keepdim=True)
+    one = torch.ones_like(fall)
+    rows = torch.cat([2 * t * z, fall, one], 1), torch.cat([z, one, fall], 1)
+    return partitions(*rows, temperature=1.0, skip=(0,), block_size=block_size)[0].logsumexp(0) - math.log(n * (n - 1))
+
+
 def yes_or_no(
     a: Float[Tensor, "n d"], b: Float[Tensor, "n d"], *, temperature: Scalar, bias: Scalar, block_size: int | None = None
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
@@ -120,6 +144,11 @@ def yes_or_no(
         return losses.sum(1), losses.sum(0)
     one = a.new_ones(len(a), 1)
     return made(torch.cat([a / temperature, bias * one], 1), torch.cat([b, one], 1), Tiles(size, (0,)))
+
+
+def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """`log(e^positive + e^others) - positive`, exact also where the positive is nearly certain."""
+    return -F.logsigmoid(positive - others)
 
 
 def alike(z: Float[Tensor, "n d"], ids: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:

@@ -183,17 +183,21 @@ def guard(fn: F, checker: Checker) -> F:
 
 
 def finer(bound: inspect.BoundArguments, checker: Checker) -> tuple[torch.dtype | None, str]:
-    """The device and, of a loss with a temperature, the precision to round it to; rows in float32 become float64 here where
-    float32 would not do: where the temperature makes logits so large that their rounding shows, or so small that pushes nearly
-    cancel. On a GPU, whose float64 can be slow, they stay."""
+    """The precision to which a loss with a temperature is rounded, and the device.
+
+    Its rows become float64 where float32 would not do: at temperatures so low that the rounding of a logit shows, or so high
+    that pushes nearly cancel. On a GPU, whose float64 can be slow, they stay as they are.
+    """
     rows = {n: x for n, x in bound.arguments.items() if isinstance(x, Tensor) and checker.parameters[n].floating}
     first = next(iter(rows.values()), torch.empty(0))
+    own, device = first.dtype, first.device.type
     if "temperature" not in checker.parameters or not checker.directions & set(rows):
-        return None, first.device.type
+        return None, device
     temperature = bound.arguments.get("temperature", checker.signature.parameters["temperature"].default)
-    if first.dtype == torch.float32 and first.device.type == "cpu" and not SINGLE[0] <= torch.as_tensor(temperature).item() <= SINGLE[1]:
+    low, high = SINGLE
+    if own == torch.float32 and device == "cpu" and not low <= torch.as_tensor(temperature).item() <= high:
         bound.arguments.update({n: x.double() for n, x in rows.items()})
-    return first.dtype, first.device.type
+    return own, device
 
 
 def checked(

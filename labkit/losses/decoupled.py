@@ -1,11 +1,10 @@
 """Decoupled denominators: the positive is not among those an anchor is compared with."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import cosines, log_partition, partitions, reduce, two_views, unit
+from labkit.contrast import against_others, cosines, partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -39,10 +38,8 @@ def dcl(
     >>> dcl(z, z, temperature=1.0)          # log 2 - 1
     tensor(-0.3069)
     """
-
-    z, n, own = torch.cat([unit(z1), unit(z2)]), len(z1), cosines(z1, z2) / temperature
-    others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
-    return reduce(others - own.repeat(2), reduction)
+    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    return reduce(others - cosines(z1, z2).repeat(2) / temperature, reduction)
 
 
 @objective("2110.06848", oracle="lightly.loss.DCLWLoss", invariant=EMBEDDINGS | {"view swap"})
@@ -53,6 +50,7 @@ def dclw(
     temperature: Scalar = 0.1,
     sigma: Scalar = 0.5,
     reduction: Reduction = "mean",
+    block_size: int | None = None,
 ) -> Tensor:
     r"""DCL whose positive pairs pull the harder, the further apart they are.
 
@@ -67,6 +65,7 @@ def dclw(
         temperature: > 0.
         sigma: > 0; the smaller, the more the weights differ.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
@@ -78,11 +77,10 @@ def dclw(
     >>> dclw(z, z, temperature=1.0)         # both pairs weigh 1: log 2 - 1
     tensor(-0.3069)
     """
-    pairs = two_views(z1, z2)
-    alike = pairs.positive.squeeze(-1)
-    pull = 2 - len(alike) * (alike.detach() / sigma).softmax(0)  # each pair occurs twice, in the sum as in the count
-    against = log_partition(pairs.similarity / temperature, pairs.others).squeeze(-1)
-    return reduce(against - pull * alike / temperature, reduction)
+    alike = cosines(z1, z2)
+    pull = 2 - len(alike) * (alike.detach() / sigma).softmax(0)
+    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    return reduce(others - (pull * alike).repeat(2) / temperature, reduction)
 
 
 @objective(

@@ -5,8 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, off_diagonal, reduce, unit
+from labkit.contrast import direction, log_partition, off_diagonal, partitions, recognised, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
+from labkit.tiled import in_turn
 
 
 @objective(
@@ -16,7 +17,13 @@ from labkit.registry import EMBEDDINGS, objective
     invariant=EMBEDDINGS | {"view swap"},
     floor_at="simplex",
 )
-def mv_info_nce(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, reduction: Reduction = "mean") -> Tensor:
+def mv_info_nce(
+    views: Float[Tensor, "n v d"],
+    *,
+    temperature: Scalar = 0.1,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
     r"""An instance's pairs of views must stand out among all pairs that its views form.
 
     .. math:: -\log \frac{\sum_{l \ne m} e^{z_{il} \cdot z_{im}/\tau}}
@@ -29,6 +36,7 @@ def mv_info_nce(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, red
         views: `(n, v, d)`, v >= 2 views of each instance; L2-normalised inside.
         temperature: > 0.
         reduction: "none" gives `(n,)`, one value per instance.
+        block_size: rows and columns of a tile; None is dense up to 1,024 rows.
 
     Raises:
         ValueError, TypeError: fewer than two rows or views, a row of zeros, NaN, integers, temperature <= 0.
@@ -42,12 +50,10 @@ def mv_info_nce(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, red
     tensor(0.5514)
     """
     n, v, _ = views.shape
-    z = unit(views).flatten(0, 1)
-    logits = z @ z.T / temperature
-    ids = torch.arange(n, device=z.device).repeat_interleave(v)
-    other = off_diagonal(n * v, z)
-    everything, mine = (log_partition(logits, w).view(n, v).logsumexp(1) for w in (other, other & (ids[:, None] == ids)))
-    return reduce(everything - mine, reduction)
+    z = unit(views).transpose(0, 1).flatten(0, 1)  # view after view: an instance's views are n rows apart
+    others, _ = partitions(z, temperature=temperature, skip=tuple(range(0, n * v, n)), block_size=block_size)
+    mine = log_partition(among_views(views) / temperature, off_diagonal(v, z)).flatten(1).logsumexp(1)
+    return reduce(recognised(mine, others.view(v, n).logsumexp(0)), reduction)
 
 
 @objective(
@@ -57,7 +63,13 @@ def mv_info_nce(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, red
     invariant=EMBEDDINGS | {"view swap"},
     floor_at="simplex",
 )
-def mv_dhel(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, reduction: Reduction = "mean") -> Tensor:
+def mv_dhel(
+    views: Float[Tensor, "n v d"],
+    *,
+    temperature: Scalar = 0.1,
+    reduction: Reduction = "mean",
+    block_size: int | None = None,
+) -> Tensor:
     r"""DHEL for many views: all pairs of views pull in one sum, each view is spread by itself.
 
     .. math:: -\log \sum_{l < m} e^{z_{il} \cdot z_{im}/\tau} + \sum_l \log \sum_{j \ne i} e^{z_{il} \cdot z_{jl}/\tau}
@@ -69,6 +81,7 @@ def mv_dhel(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, reducti
         views: `(n, v, d)`, v >= 2 views of each instance; L2-normalised inside.
         temperature: > 0; the official class's default is 0.2.
         reduction: "none" gives `(n,)`, one value per instance.
+        block_size: rows and columns of a tile; None is dense up to 1,024 rows.
 
     Raises:
         ValueError, TypeError: fewer than two rows or views, a row of zeros, NaN, integers, temperature <= 0.
@@ -80,9 +93,13 @@ def mv_dhel(views: Float[Tensor, "n v d"], *, temperature: Scalar = 0.1, reducti
     >>> mv_dhel(views, temperature=1.0)         # -1 + log 1 + log 1
     tensor(-1.)
     """
-    z = unit(views)
-    own = (z @ z.mT / temperature).flatten(1)  # (n, v * v): an instance's views against each other
-    pairs = torch.ones(z.shape[1], z.shape[1], dtype=torch.bool, device=z.device).triu(1).flatten().expand_as(own)
-    each = z.transpose(0, 1)  # (v, n, d): a view against itself
-    within = log_partition(each @ each.mT / temperature, off_diagonal(len(z), z)).sum(0)
-    return contrast(own, pairs, within, inside=True, reduction=reduction)
+    v = views.shape[1]
+    each = (partitions(z, temperature=temperature, skip=(0,), block_size=block_size)[0] for z in unit(views).unbind(1))
+    own = among_views(views) / temperature
+    pairs = torch.ones(v, v, dtype=torch.bool, device=own.device).triu(1)
+    return reduce(sum(each) - own[:, pairs].logsumexp(1), reduction)
+
+
+def among_views(views: Float[Tensor, "n v d"]) -> Float[Tensor, "n v v"]:
+    """The cosines of an instance's views among themselves, in float64."""
+    return in_turn(lambda some: direction(some) @ direction(some).mT, views)

@@ -1,13 +1,14 @@
 """Which negatives count: those expected to be positives are taken off, hard ones weigh more."""
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views
+from labkit.contrast import cosines, partitions, recognised, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -19,6 +20,7 @@ def debiased(
     temperature: Scalar = 0.5,
     tau_plus: Scalar = 0.1,
     reduction: Reduction = "mean",
+    block_size: int | None = None,
 ) -> Tensor:
     r"""NT-Xent corrected for negatives that are positives by chance: a share `tau_plus` of them is taken off.
 
@@ -33,6 +35,7 @@ def debiased(
         temperature: > 0.
         tau_plus: in [0, 1), the probability that a negative has the anchor's class.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
@@ -44,7 +47,7 @@ def debiased(
     >>> debiased(z, z, temperature=1.0, tau_plus=0.0)       # NT-Xent: log(1 + 2/e)
     tensor(0.5514)
     """
-    return reduce(reweighted(z1, z2, temperature, 0.0, tau_plus), reduction)
+    return reduce(reweighted(z1, z2, temperature, 0.0, tau_plus, block_size), reduction)
 
 
 @objective("2010.04592", oracle="joshr17/HCL", invariant=EMBEDDINGS | {"view swap"}, ranges={"beta": "[0, inf)"})
@@ -56,6 +59,7 @@ def hard_negative(
     beta: Scalar = 1.0,
     tau_plus: Scalar = 0.0,
     reduction: Reduction = "mean",
+    block_size: int | None = None,
 ) -> Tensor:
     r"""Debiased NT-Xent whose negatives weigh the more, the more they look like the anchor.
 
@@ -72,6 +76,7 @@ def hard_negative(
         beta: >= 0, how much hardness counts; it multiplies the cosine over the temperature.
         tau_plus: in [0, 1), the probability that a negative has the anchor's class.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
@@ -83,17 +88,29 @@ def hard_negative(
     >>> hard_negative(z, z, temperature=1.0)                # both negatives are alike: log(1 + 2/e)
     tensor(0.5514)
     """
-    return reduce(reweighted(z1, z2, temperature, beta, tau_plus), reduction)
+    return reduce(reweighted(z1, z2, temperature, beta, tau_plus, block_size), reduction)
 
 
-def reweighted(z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, tau_plus: Scalar) -> Float[Tensor, "2n"]:
+def reweighted(
+    z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, tau_plus: Scalar, block_size: int | None
+) -> Float[Tensor, "2n"]:
     """The loss of both: negatives by hardness, less those expected to be positives, and the positive itself beside them."""
-    pairs = two_views(z1, z2)
-    logits, count = pairs.similarity / temperature, 2 * len(z1) - 2
-    hardness = (beta * logits).masked_fill(~pairs.others, -math.inf).log_softmax(-1) + math.log(count)  # of mean 1
-    positive = pairs.positive / temperature
-    negatives = without_expected(log_partition(logits, hardness), positive, count, temperature, tau_plus)
-    return contrast(logits, pairs.partner, torch.logaddexp(positive, negatives), reduction="none")
+    positive, count = cosines(z1, z2).repeat(2) / temperature, 2 * len(z1) - 2
+    negatives = weighted(z1, z2, temperature, beta, block_size)
+    return recognised(positive, without_expected(negatives, positive, count, temperature, tau_plus))
+
+
+def weighted(z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, block_size: int | None) -> Float[Tensor, "2n"]:
+    """`log sum_k w_k e^l_k` over the others, where `w_k` is proportional to `e^(beta l_k)` and 1 on average.
+
+    A quotient of two partitions: that of `(1 + beta) l`, and the mean of `e^(beta l)`.
+    """
+    z, n = torch.cat([unit(z1), unit(z2)]), len(z1)
+    among = partial(partitions, skip=(0, n), block_size=block_size)
+    if beta == 0 and not isinstance(beta, Tensor):
+        return among(z, temperature=temperature)[0]
+    hardness, _ = among(beta * z, z, temperature=temperature)  # not at temperature / beta, which has no slope at beta = 0
+    return among(z, temperature=temperature / (1 + beta))[0] - hardness + math.log(2 * n - 2)
 
 
 def without_expected(negatives: Tensor, positive: Tensor, count: int, temperature: Scalar, tau_plus: Scalar) -> Tensor:

@@ -1,12 +1,11 @@
 """The softmax family: an anchor must recognise its positive among the others."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import cosines, partitions, reduce, unit
+from labkit.contrast import against_others, cosines, partitions, recognised, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -128,12 +127,5 @@ def nt_xent(
     >>> nt_xent(z, z, temperature=1.0)      # log(1 + 2/e)
     tensor(0.5514)
     """
-
-    z, n, own = torch.cat([unit(z1), unit(z2)]), len(z1), cosines(z1, z2) / temperature
-    others, _ = partitions(z, temperature=temperature, skip=(0, n), block_size=block_size)
-    return reduce(recognised(own.repeat(2), others), reduction)
-
-
-def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """`log(e^positive + e^others) - positive`, exact also where the positive is nearly certain."""
-    return -F.logsigmoid(positive - others)
+    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    return reduce(recognised(cosines(z1, z2).repeat(2) / temperature, others), reduction)

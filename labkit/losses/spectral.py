@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import off_diagonal, reduce, share
+from labkit.contrast import reduce
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -47,9 +47,12 @@ def spectral(
     >>> spectral(z, z)
     tensor(-2.)
     """
-    products = within_length(z1, mu**0.5) @ within_length(z2, mu**0.5).T
-    others = (share(off_diagonal(len(z1), z1), products) * products.square()).sum(-1)
-    return reduce((others - 2 * products.diagonal()) / mu, reduction)
+    a, b = (within_length(z, mu**0.5) for z in (z1, z2))
+    n, d = a.shape
+    own = (a * b).sum(-1)
+    # sum_j (a_i . b_j)^2 = a_i^T (sum_j b_j b_j^T) a_i: the moments of many rows are fewer than their products
+    everyone = (a @ b.T).square().sum(-1) if n <= d else (a @ (b.T @ b) * a).sum(-1)
+    return reduce(((everyone - own.square()) / (n - 1) - 2 * own) / mu, reduction)
 
 
 def within_length(z: Float[Tensor, "n d"], most: Scalar) -> Float[Tensor, "n d"]:

@@ -72,6 +72,7 @@ def joint(
     share: Scalar = 0.5,
     temperature: Scalar = 0.1,
     reduction: Reduction = "mean",
+    block_size: int | None = None,
 ) -> Tensor:
     r"""Supervised and self-supervised contrast in one: what keeps subclasses from collapsing into their class.
 
@@ -85,6 +86,7 @@ def joint(
         share: 0 to 1, the weight :math:`\beta` of the self-supervised term; 0 is SupCon, 1 is NT-Xent.
         temperature: > 0, of both terms.
         reduction: "none" gives one value per instance, `(n,)`, the mean over its views.
+        block_size: rows and columns of a tile; None is dense up to 1,024 embeddings.
 
     Raises:
         ValueError, TypeError: labels that do not match, fewer than two rows or views, zero rows, NaN, `share` outside [0, 1].
@@ -97,5 +99,6 @@ def joint(
     tensor(0.5514)
     """
     own = torch.arange(len(views), device=views.device)
-    supervised, alone = (sup_con(views, y, temperature=temperature, reduction="none") for y in (labels, own))
+    compared = partial(sup_con, views, temperature=temperature, reduction="none", block_size=block_size)
+    supervised, alone = compared(labels), compared(own)
     return reduce(((1 - share) * supervised + share * alone).unflatten(0, (len(views), -1)).mean(1), reduction)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, reduce, two_views
+from labkit.contrast import against_others, cosines, reduce
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -24,6 +24,7 @@ def macl(
     alpha: Scalar = 0.5,
     a0: Scalar = 0.0,
     reduction: Reduction = "mean",
+    block_size: int | None = None,
 ) -> Tensor:
     r"""NT-Xent at a temperature that rises with alignment, reweighted so that easy anchors keep their gradient.
 
@@ -39,6 +40,7 @@ def macl(
         alpha: in [0, 1], how much the temperature follows alignment.
         a0: in [0, 1], the alignment at which it is `temperature`.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, numbers out of range.
@@ -51,9 +53,10 @@ def macl(
     >>> macl(z, z, temperature=1.0)         # A = 1, so the temperature is 1.5
     tensor(1.3945)
     """
-    pairs = two_views(z1, z2)
-    logits = pairs.similarity / followed(pairs.positive.detach().mean(), temperature, alpha, a0)
-    x = contrast(logits, pairs.partner, log_partition(logits, pairs.others), reduction="none")  # DCL; p = sigmoid(-x)
+    alike = cosines(z1, z2)
+    temperature = followed(alike.detach().mean(), temperature, alpha, a0)
+    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    x = others - alike.repeat(2) / temperature  # DCL; p = sigmoid(-x)
     value = torch.where(x > -30, -F.logsigmoid(-x) / torch.sigmoid(x), 1.0)  # 0 / 0 further down
     return reduce(x + (value - x).detach(), reduction)
 
