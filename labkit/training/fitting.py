@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from labkit.paths import home
 from labkit.registry import ENTRIES, catalog
+from labkit.training import parallel
 from labkit.training.config import Call, Config
 from labkit.training.given import Given, made
 from labkit.training.loop import OPTIMIZERS, Trainer
@@ -42,6 +43,9 @@ def fit(
     the process was killed half-way and `fit` is called again, and when two processes ask for the same run at once. So do the
     same encoder, data and loss of your own: the run is named after the encoder's weights and code, the data and the loss's code
     with all that it refers to. Where that cannot be read, it is trained anew at every call, and says so; `name` then says it.
+
+    Among several processes (`torchrun`), which must all call it alike, every one takes its part of each batch, and the numbers
+    are those of one process up to rounding, not bit for bit: such a run is kept beside the other (`labkit.training.parallel`).
 
     Args:
         config: what to train; see `Config`. Or instead of it:
@@ -99,6 +103,8 @@ def fit(
         known(config.loss.name, "loss", [e.name for e in ENTRIES.values() if e.kind in ("loss", "preference")])
     known(config.optimizer.name, "optimizer", list(OPTIMIZERS))
     parts = given or made(config)
+    if parallel.several(config.device):
+        return parallel.share(config, parts, given, place(config, parts, "-shared") if parallel.first() else None, progress)
     folder = place(config, parts)
     with FileLock(folder / "lock"):
         if not (folder / "history.json").exists():
@@ -106,13 +112,13 @@ def fit(
     return Run.open(config, folder, given)
 
 
-def place(config: Config, parts: Given) -> Path:
+def place(config: Config, parts: Given, mark: str = "") -> Path:
     """The folder of this run; a new one for a run whose name does not say all that decides its numbers."""
     runs = home() / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     if not parts.kept:
         return Path(tempfile.mkdtemp(prefix="own-", dir=runs))
-    folder = runs / config.key(parts.data.sha256)
+    folder = runs / (config.key(parts.data.sha256) + mark)
     folder.mkdir(exist_ok=True)
     return folder
 

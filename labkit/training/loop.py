@@ -100,11 +100,13 @@ class Trainer:
         state |= {"order": self.order.get_state(), "noise": self.noise.get_state()}
         write(self.folder / "checkpoint.pt", lambda file: torch.save(state, file))
 
-    def resume(self) -> None:
+    def stored(self) -> dict[str, Any] | None:
         path = self.folder / "checkpoint.pt"
-        if not path.exists():
+        return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+
+    def resume(self) -> None:
+        if (state := self.stored()) is None:
             return
-        state = torch.load(path, weights_only=True, map_location="cpu")
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
         self.step, self.history, self.dropout = state["step"], state["history"], state["dropout"]
@@ -177,8 +179,8 @@ class Trainer:
         with self.precision():
             index = self.batch()
             tensors = (self.answers if self.policy else self.views)(index)
-        loss = self.entry.fn(**self.asked(tensors), **self.given.options)
-        row = {"loss": loss.item(), **self.learned()}
+        loss = self.loss(self.asked(tensors))
+        row = {"loss": self.value(loss), **self.learned()}
         if not np.isfinite(row["loss"]):
             raise FloatingPointError(
                 f"the loss became {row['loss']} at step {self.step}; try a smaller learning rate than {self.config.optimizer}"
@@ -190,12 +192,21 @@ class Trainer:
         if self.account:
             row |= self.booked(tensors, loss, index)
         else:
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self.learn(loss)
         if self.target:
             self.target.update(self.model)
         return row
+
+    def loss(self, asked: dict[str, Tensor]) -> Tensor:
+        return self.entry.fn(**asked, **self.given.options)
+
+    def value(self, loss: Tensor) -> float:
+        return loss.item()
+
+    def learn(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
 
     def learned(self) -> dict[str, float]:
         """The single numbers that the loss learns: its temperature."""
