@@ -122,13 +122,14 @@ def potential(z: Float[Tensor, "n d"], t: Scalar, *, block_size: int | None = No
     Few rows by their differences, which is exact for near duplicates; many by their products, in tiles: the exponent is
     `2 t z_i . z_j - t ||z_i||^2 - t ||z_j||^2`, itself a product of rows with two coordinates more.
     """
-    n = len(z)
-    if in_tiles(n, n, z, block_size) is None:
+    n = many(z)
+    if in_tiles(n, n, z, block_size) is None and not gather.active():
         return log_mean_potential(z, t)
     fall = -t * z.square().sum(-1, keepdim=True)
     one = torch.ones_like(fall)
-    rows = torch.cat([2 * t * z, fall, one], 1), torch.cat([z, one, fall], 1)
-    return partitions(*rows, temperature=1.0, skip=(0,), block_size=block_size)[0].logsumexp(0) - math.log(n * (n - 1))
+    sides = torch.cat([2 * t * z, fall, one], 1), torch.cat([z, one, fall], 1)
+    rows = partitions(*sides, temperature=1.0, skip=(0,), block_size=block_size)[0]
+    return everyone(rows).logsumexp(0) - math.log(n * (n - 1))
 
 
 def yes_or_no(
@@ -149,6 +150,22 @@ def yes_or_no(
 def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     """`log(e^positive + e^others) - positive`, exact also where the positive is nearly certain."""
     return -F.logsigmoid(positive - others)
+
+
+def everyone(x: Float[Tensor, "n"]) -> Float[Tensor, "N"]:
+    """One number for each row: those of all processes, inside `gather.across`."""
+    return gather.rows(x, group.group) if (group := gather.active()) else x
+
+
+def many(x: Tensor) -> int:
+    """How many rows there are, in all processes."""
+    return sum(gather.sizes(x, group)) if (group := gather.active()) else len(x)
+
+
+def numbered(x: Tensor) -> Int[Tensor, "n"]:
+    """A number for each row, no two the same in all processes."""
+    before = sum(gather.sizes(x, group)[: group.rank]) if (group := gather.active()) else 0
+    return torch.arange(before, before + len(x), device=x.device)
 
 
 def alike(z: Float[Tensor, "n d"], ids: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:

@@ -5,6 +5,7 @@ title, authors and year in `data/papers.csv`, the lessons in the notebooks, chan
 """
 
 import contextlib
+import copy
 import csv
 import functools
 import inspect
@@ -17,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
+from labkit import gather
 from labkit.checks import Checker
 from labkit.paths import notebooks, shipped
 
@@ -160,26 +162,42 @@ def objective(
             raise ValueError(
                 f"two objectives are called {fn.__name__}: {ENTRIES[fn.__name__].fn.__module__} and {fn.__module__}"
             )
-        guarded = guard(fn, checker)
+        guarded = guard(fn, checker, kind)
         ENTRIES[fn.__name__] = Entry(guarded, kind, arxiv, checker, **about)
         return guarded
 
     return register
 
 
-def guard(fn: F, checker: Checker) -> F:
+def guard(fn: F, checker: Checker, kind: Kind | None = None) -> F:
     """`fn` behind its checks."""
-    inner = under_test(fn)
+    inner, shared = under_test(fn), one_of_several(fn, checker)
 
     @functools.wraps(fn)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        bound = checker.bind(*args, **kwargs)
+        bound = (shared() if kind in ("loss", "preference") and gather.active() else checker).bind(*args, **kwargs)
         own, device = finer(bound, checker)
         with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else contextlib.nullcontext():
             found = inner(*bound.args, **bound.kwargs)
         return found if own is None else found.to(own)
 
     return guarded  # type: ignore[return-value]
+
+
+def one_of_several(fn: Callable, checker: Checker) -> Callable[[], Checker]:
+    """The checks inside `gather.across`, where one row is enough, for others bring theirs; or a refusal."""
+
+    def fewer() -> Checker:
+        if "block_size" not in checker.parameters:
+            raise ValueError(
+                f"{fn.__name__} compares what it is given, and inside gather.across() that is one process's rows: "
+                "give it gather.rows(...) of what it takes, outside"
+            )
+        few = copy.copy(checker)
+        few.sizes = {**checker.sizes, "n": 1}
+        return few
+
+    return fewer
 
 
 def finer(bound: inspect.BoundArguments, checker: Checker) -> tuple[torch.dtype | None, str]:

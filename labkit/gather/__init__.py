@@ -22,7 +22,7 @@ my rows comes home in the backward pass, and the average of the gradients is exa
 of them go round the ring, and with them their columns' sums (forward) and their gradients (backward).
 """
 
-from labkit.gather.processes import Group, across, active, members, reduced, rows
+from labkit.gather.processes import Group, across, active, members, reduced, rows, sizes
 from labkit.gather.ring import alike, log_partitions, softplus_sums
 
-__all__ = ["Group", "across", "active", "alike", "log_partitions", "members", "reduced", "rows", "softplus_sums"]
+__all__ = ["Group", "across", "active", "alike", "log_partitions", "members", "reduced", "rows", "sizes", "softplus_sums"]

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, partitions, reduce, unit
+from labkit.contrast import against_others, cosines, everyone, partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -78,7 +78,8 @@ def dclw(
     tensor(-0.3069)
     """
     alike = cosines(z1, z2)
-    pull = 2 - len(alike) * (alike.detach() / sigma).softmax(0)
+    logs = everyone(alike.detach()) / sigma
+    pull = 2 - len(logs) * (alike.detach() / sigma - logs.logsumexp(0)).exp()
     others = against_others(z1, z2, temperature=temperature, block_size=block_size)
     return reduce(others - (pull * alike).repeat(2) / temperature, reduction)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import cosines, partitions, recognised, reduce, unit
+from labkit.contrast import cosines, many, partitions, recognised, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -95,7 +95,7 @@ def reweighted(
     z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, tau_plus: Scalar, block_size: int | None
 ) -> Float[Tensor, "2n"]:
     """The loss of both: negatives by hardness, less those expected to be positives, and the positive itself beside them."""
-    positive, count = cosines(z1, z2).repeat(2) / temperature, 2 * len(z1) - 2
+    positive, count = cosines(z1, z2).repeat(2) / temperature, 2 * many(z1) - 2
     negatives = weighted(z1, z2, temperature, beta, block_size)
     return recognised(positive, without_expected(negatives, positive, count, temperature, tau_plus))
 
@@ -110,7 +110,7 @@ def weighted(z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, block_si
     if beta == 0 and not isinstance(beta, Tensor):
         return among(z, temperature=temperature)[0]
     hardness, _ = among(beta * z, z, temperature=temperature)  # not at temperature / beta, which has no slope at beta = 0
-    return among(z, temperature=temperature / (1 + beta))[0] - hardness + math.log(2 * n - 2)
+    return among(z, temperature=temperature / (1 + beta))[0] - hardness + math.log(2 * many(z1) - 2)
 
 
 def without_expected(negatives: Tensor, positive: Tensor, count: int, temperature: Scalar, tau_plus: Scalar) -> Tensor:

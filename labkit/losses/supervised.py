@@ -3,12 +3,11 @@
 from functools import partial
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import alike, partitions, reduce, unit
+from labkit.contrast import alike, numbered, partitions, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -98,7 +97,6 @@ def joint(
     >>> joint(z, torch.tensor([0, 1]), share=0.5, temperature=1.0)      # log(1 + 2/e): both terms agree here
     tensor(0.5514)
     """
-    own = torch.arange(len(views), device=views.device)
     compared = partial(sup_con, views, temperature=temperature, reduction="none", block_size=block_size)
-    supervised, alone = compared(labels), compared(own)
+    supervised, alone = compared(labels), compared(numbered(views))
     return reduce(((1 - share) * supervised + share * alone).unflatten(0, (len(views), -1)).mean(1), reduction)

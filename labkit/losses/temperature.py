@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, reduce
+from labkit.contrast import against_others, cosines, everyone, reduce
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -54,7 +54,7 @@ def macl(
     tensor(1.3945)
     """
     alike = cosines(z1, z2)
-    temperature = followed(alike.detach().mean(), temperature, alpha, a0)
+    temperature = followed(everyone(alike.detach()).mean(), temperature, alpha, a0)
     others = against_others(z1, z2, temperature=temperature, block_size=block_size)
     x = others - alike.repeat(2) / temperature  # DCL; p = sigmoid(-x)
     value = torch.where(x > -30, -F.logsigmoid(-x) / torch.sigmoid(x), 1.0)  # 0 / 0 further down

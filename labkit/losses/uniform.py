@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Scalar
-from labkit.contrast import direction, potential, unit
+from labkit.contrast import direction, potential, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 from labkit.tiled import in_turn
 
@@ -44,7 +44,7 @@ def align_uniform(
     tensor(-8.)
     """
     uniform = [potential(unit(z), t, block_size=block_size) for z in (z1, z2)]
-    return (gaps(z1, z2).pow(alpha).mean() + weight * (uniform[0] + uniform[1]) / 2).to(z1.dtype)
+    return (reduce(gaps(z1, z2).pow(alpha), "mean") + weight * (uniform[0] + uniform[1]) / 2).to(z1.dtype)
 
 
 @objective(
