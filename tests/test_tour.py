@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -150,6 +151,42 @@ def test_a_cell_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(walk, "notebooks", lambda: tmp_path)
     (lesson,) = walk.tour(tmp_path / "out", timeout=1)
     assert lesson["error"] == "a cell took longer than 1 s" and lesson["seconds"] < 30
+
+
+@pytest.mark.kernel
+def test_a_tour_that_is_given_up_ends_its_kernels(tmp_path, monkeypatch):
+    (tmp_path / "01_quick.py").write_text("# %% [markdown]\n# # Quick\n\n# %%\nx = 1\n")
+    (tmp_path / "02_slow.py").write_text("# %% [markdown]\n# # Slow\n\n# %%\nimport time\n\ntime.sleep(100)\n")
+    monkeypatch.setattr(walk, "notebooks", lambda: tmp_path)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(walk, "write", interrupt)  # when the quick one is done, the slow one sleeps
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        walk.tour(tmp_path / "out", jobs=2)
+    assert time.monotonic() - begun < 80 and not walk.KERNELS
+
+
+def test_lessons_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(walk, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    seen = {}
+
+    def noted(script, *, threads, **_):
+        seen[script.stem] = walk.environment(script.stem, tmp_path, True, threads).get("OMP_NUM_THREADS")
+        return None, {"name": script.stem}
+
+    monkeypatch.setattr(walk, "run", noted)
+    for jobs, share in ((1, None), (3, "2"), (16, "1")):
+        scripts = walk.lessons()
+        assert sorted(lesson["name"] for _, lesson in walk.side_by_side(scripts, jobs, None)) == [p.stem for p in scripts]
+        assert set(seen.values()) == {share}
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert walk.environment("x", tmp_path, True, 2)["OMP_NUM_THREADS"] == "5"  # what a user says goes first
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        walk.tour(tmp_path, jobs=0)
 
 
 @pytest.mark.kernel

@@ -1,16 +1,20 @@
 """The tour: every lesson is run through a kernel, its claims are collected, and pages are written that need neither.
 
-Each lesson leaves `NAME.json` beside its page, so that one lesson can be run again without losing the others.
+Lessons run side by side, each in a kernel, a folder and a file of claims of its own, with its share of the cores. Each leaves
+`NAME.json` beside its page, so that one lesson can be run again without losing the others.
 """
 
+import asyncio
 import json
 import os
 import platform
 import re
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,10 @@ from labkit.paths import PACKAGE, notebooks
 from labkit.tour import markdown
 from labkit.tour.front import index_page
 from labkit.tour.pages import ANSI, lesson_page, shared
+
+MOST = 4  # lessons at once: a kernel that trains needs one to two gigabytes
+LONGEST = ("10", "13", "03", "02")  # begin first, so that none of them is left to run alone at the end
+KERNELS: set[Any] = set()  # that are running now, to be ended when the tour is
 
 
 def lessons(only: list[str] | None = None) -> list[Path]:
@@ -44,12 +52,18 @@ def heading(script: Path) -> tuple[str, str]:
     return title, markdown.render(paragraphs[0]).strip().removeprefix("<p>").removesuffix("</p>") if paragraphs else ""
 
 
-def environment(name: str, claims: Path, smoke: bool) -> dict[str, str]:
-    """What the kernel of a lesson is told: where its claims go, that its page is static, and where labkit lies."""
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def environment(name: str, claims: Path, smoke: bool, threads: int | None = None) -> dict[str, str]:
+    """What the kernel of a lesson is told: where its claims go, that its page is static, where labkit lies, and its threads."""
     path = os.pathsep.join(p for p in (str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")) if p)
     mode = {"LABKIT_SMOKE": "1"} if smoke else {}
     told = {"LABKIT_STATIC": "1", "LABKIT_CLAIMS": str(claims), "LABKIT_LESSON": name, "PYTHONPATH": path, "MPLBACKEND": "agg"}
-    return {**os.environ, **told, **mode}
+    share = {"OMP_NUM_THREADS": str(threads)} if threads else {}  # one's own OMP_NUM_THREADS goes before it
+    return {**share, **os.environ, **told, **mode}
 
 
 def execute(notebook: Any, env: dict[str, str], *, folder: Path, timeout: float, tick: Callable[[], None]) -> str:
@@ -66,8 +80,10 @@ def execute(notebook: Any, env: dict[str, str], *, folder: Path, timeout: float,
         extra_arguments=["--log-level=40"],  # errors; the kernel's advice about transports is not for readers
         on_cell_complete=lambda **_: tick(),
     )
+    KERNELS.add(client)
     try:
-        client.execute(env=env)
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as loop:  # one for each thread; what kernels speak needs it
+            loop.run(client.async_execute(env=env))
     except CellExecutionError as error:
         return f"{error.ename}: {ANSI.sub('', error.evalue)}"
     except CellTimeoutError:
@@ -77,11 +93,22 @@ def execute(notebook: Any, env: dict[str, str], *, folder: Path, timeout: float,
     except NoSuchKernel:
         return "there is no Python kernel: run  python -m pip install ipykernel"
     finally:
+        KERNELS.discard(client)
         notebook.metadata.pop("widgets", None)  # megabytes of state that no page uses
     return ""
 
 
-def run(script: Path, output: Path, *, smoke: bool, timeout: float, tick: Callable[[], None]) -> tuple[Any, dict[str, Any]]:
+def end_kernels() -> None:
+    """End every kernel that is running; what waits for one of them goes on at once."""
+    for client in list(KERNELS):
+        process = getattr(getattr(client.km, "provisioner", None), "process", None)
+        if process is not None:
+            process.kill()
+
+
+def run(
+    script: Path, *, smoke: bool, timeout: float, tick: Callable[[], None], threads: int | None = None
+) -> tuple[Any, dict[str, Any]]:
     """One lesson: its executed notebook, and what is to be remembered of it."""
     import nbformat
 
@@ -90,7 +117,8 @@ def run(script: Path, output: Path, *, smoke: bool, timeout: float, tick: Callab
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="labkit-tour-") as folder:
         claims = Path(folder) / "claims.jsonl"
-        error = execute(notebook, environment(script.stem, claims, smoke), folder=Path(folder), timeout=timeout, tick=tick)
+        env = environment(script.stem, claims, smoke, threads)
+        error = execute(notebook, env, folder=Path(folder), timeout=timeout, tick=tick)
         stated = [json.loads(line) for line in claims.read_text("utf-8").splitlines()] if claims.exists() else []
     lesson = {"name": script.stem, "title": title, "lede": lede, "error": error, "smoke": smoke, "claims": stated}
     return notebook, {**lesson, "seconds": time.perf_counter() - start, "date": date.today().isoformat(), "figures": []}
@@ -111,7 +139,9 @@ def about() -> dict[str, str]:
     }
 
 
-def tour(output: Path, *, only: list[str] | None = None, smoke: bool = False, timeout: float = 900) -> list[dict[str, Any]]:
+def tour(
+    output: Path, *, only: list[str] | None = None, smoke: bool = False, timeout: float = 900, jobs: int | None = None
+) -> list[dict[str, Any]]:
     """Run lessons, write their pages and the index; what is known of every lesson that was run.
 
     Args:
@@ -119,24 +149,49 @@ def tour(output: Path, *, only: list[str] | None = None, smoke: bool = False, ti
         only: beginnings of lesson names; default all.
         smoke: the short form that tests use: identities and orderings are asserted, sizes only measured.
         timeout: seconds that one cell may take.
+        jobs: lessons at once, each with its share of the cores; default one for each core, four at most.
+
+    Raises:
+        ValueError: a name that no lesson begins with, or `jobs` below 1.
     """
     from tqdm import tqdm
 
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     scripts = lessons(only)
+    jobs = min(jobs or min(cores(), MOST), len(scripts))
     shared(output)
     every = {p.stem: heading(p)[0] for p in lessons()}
     ran = []
     total = sum(1 for p in scripts for c in pairs.read(p).cells if c.cell_type == "code")
     with tqdm(total=total, unit="cell", disable=None, leave=False, file=sys.stderr) as bar:
-        for script in scripts:
-            bar.set_description(script.stem)
-            notebook, lesson = run(script, output, smoke=smoke, timeout=timeout, tick=bar.update)
+        for notebook, lesson in side_by_side(scripts, jobs, bar, smoke=smoke, timeout=timeout):
             write(notebook, lesson, list(every.items()), output)
             bar.write(line(lesson))
             ran.append(lesson)
     known = [json.loads(p.read_text("utf-8")) for p in sorted(output.glob("*.json")) if p.stem in every]
     put(output / "index.html", index_page(known, about()))
-    return ran
+    return sorted(ran, key=lambda lesson: lesson["name"])
+
+
+def side_by_side(scripts: list[Path], jobs: int, bar: Any, **options: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The lessons as they end, so many at a time; where the tour is given up, so are the kernels that still run."""
+    one_by_one, threads = threading.Lock(), max(1, cores() // jobs) if jobs > 1 else None
+
+    def tick() -> None:
+        with one_by_one:
+            bar.update()
+
+    waiting = sorted(scripts, key=lambda p: LONGEST.index(n) if (n := p.stem.partition("_")[0]) in LONGEST else len(LONGEST))
+    with ThreadPoolExecutor(jobs) as pool:
+        running: list[Future] = [pool.submit(run, p, tick=tick, threads=threads, **options) for p in waiting]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        except BaseException:  # Ctrl-C too
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_kernels()
+            raise
 
 
 def write(notebook: Any, lesson: dict[str, Any], every: list[tuple[str, str]], output: Path) -> None:
