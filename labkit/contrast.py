@@ -11,7 +11,8 @@ from torch import Tensor
 from labkit import gather
 from labkit.checks import Reduction, Scalar
 from labkit.energy import log_mean_potential
-from labkit.tiled import Tiles, in_tiles, in_turn, log_partitions, softplus_sums, wide
+from labkit.rows import in_turn
+from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions, wide
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -36,10 +37,10 @@ def cosines(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, "
 
 def direction(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
     """Rows of length one in float64."""
+    if z.dtype == torch.float64:  # a square of these may over- or underflow
+        z = z / z.detach().abs().amax(-1, keepdim=True).clamp(min=torch.finfo(z.dtype).tiny)
     z = z.to(wide(z))
-    tiny = torch.finfo(z.dtype).tiny
-    largest = z.detach().abs().amax(-1, keepdim=True).clamp(min=tiny)  # so that no square over- or underflows
-    return F.normalize(z / largest, dim=-1, eps=tiny)
+    return z / torch.linalg.vector_norm(z, dim=-1, keepdim=True)
 
 
 def log_partition(logits: Float[Tensor, "*n m"], weights: Tensor) -> Float[Tensor, "*n 1"]:
@@ -98,14 +99,8 @@ def partitions(
         order = ids.argsort()
         rows, _ = made(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
         return (found := rows[order.argsort()]), found
-    if size is not None:
-        return made(*sharpened(a, b, temperature), Tiles(size, skip))
-    logits = a @ (a if b is None else b).T / temperature
-    counted = who_counts(logits, skip, ids)
-    nobody = ~counted.any(-1)  # a row of -inf alone has a NaN gradient
-    logits = logits.masked_fill(~(counted | nobody[:, None]), -math.inf)
-    rows = logits.logsumexp(-1).masked_fill(nobody, -math.inf)
-    return rows, rows if b is None else logits.logsumexp(0)
+    x, y = sharpened(a, b, temperature)
+    return made(x, y, Tiles(size, skip)) if size is not None else whole_partitions(x, y, Tiles(whole(a, b), skip, ids))
 
 
 def against_others(

@@ -14,7 +14,6 @@ from torch.utils.checkpoint import checkpoint
 
 DENSE_ROWS = 4096  # up to here the whole matrix of similarities is kept: at most 64 MiB in float32
 BLOCK_ROWS = 1024
-BLOCK_NUMBERS = 2**18  # of rows that are looked at one by one: 2 MiB in float64
 DENSE = 2**20  # as many logits are kept as they are: 4 MiB in float32
 TILE = 1024  # rows and columns of a tile: 4 MiB, which a processor's cache holds
 SHARE = 16  # of the free memory a tile may take
@@ -186,6 +185,31 @@ class Partitions(torch.autograd.Function):
         return *once(*slopes), None
 
 
+class Kept(torch.autograd.Function):
+    """The sums of exponentials in one tile that holds all pairs and is kept for the gradient instead of made again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, ...]:
+        (r, c, tile), m = next(tiles.over(x, y)), len(x if y is None else y)
+        tiles.blank(tile.exp_(), r, c, m, 0.0)
+        ctx.save_for_backward(x, y, tile)
+        ctx.tiles = tiles
+        return tuple(tile.sum(axis).to(wide(x)) for axis in (1, 0)[: 1 if y is None else 2])
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, tile = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted: autograd goes through the definition
+            logits = whole_logits(x, y, ctx.tiles).exp()
+            totals = [logits.sum(axis).to(wide(x)) for axis in (1, 0)[: len(given)]]
+            inputs = [z for z, need in zip((x, y), ctx.needs_input_grad, strict=False) if need]
+            found = iter(torch.autograd.grad(totals, inputs, given, create_graph=True))
+            return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None
+        slopes = tile * (given[0][:, None] + given[-1]).to(x.dtype)
+        dx = slopes @ (x if y is None else y) if ctx.needs_input_grad[0] else None
+        return dx, slopes.T @ x if ctx.needs_input_grad[1] else None, None
+
+
 class Once(torch.autograd.Function):
     """Passes a gradient on, and says that it has none itself."""
 
@@ -215,6 +239,25 @@ def log_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, T
     else:
         totals = Partitions.apply(x, y, tiles)
     return totals[0], totals[-1]
+
+
+def whole_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
+    """The same with all logits at once: with second derivatives, and in small batches faster than tiles."""
+    if plain(x, y):
+        totals = tuple(logs(total) for total in Kept.apply(x, y, tiles))
+        return totals[0], totals[-1]
+    logits = whole_logits(x, y, tiles)
+    nobody = torch.isneginf(logits).all(-1)  # a row of -inf alone has a NaN gradient
+    logits = logits.masked_fill(nobody[:, None], 0.0)
+    rows = logits.logsumexp(-1).masked_fill(nobody, -torch.inf)
+    return rows, rows if y is None else logits.logsumexp(0)
+
+
+def whole_logits(x: Tensor, y: Tensor | None, tiles: Tiles) -> Tensor:
+    """All logits, -inf where a pair does not count: added to them, it costs no second matrix in the gradient."""
+    n, m = len(x), len(x if y is None else y)
+    uncounted = tiles.blank(x.new_zeros(n, m), slice(0, n), slice(0, m), m, -torch.inf)
+    return torch.addmm(uncounted, x, (x if y is None else y).T)
 
 
 def logs(totals: Tensor) -> Tensor:
@@ -250,15 +293,6 @@ def by_blocks(loss: Callable[[slice], Float[Tensor, "_"]], n: int, block_size: i
     if size >= n:
         return loss(slice(None))
     return torch.cat([checkpoint(loss, slice(start, start + size), use_reentrant=False) for start in range(0, n, size)])
-
-
-def in_turn(fn: Callable[..., Tensor], *tensors: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-    """`fn(*tensors)`, where fn sees rows one by one: a block of them at a time, what it keeps being made again for the gradient."""
-    rows = max(1, BLOCK_NUMBERS // max(1, tensors[0][0].numel()))
-    if rows >= len(tensors[0]):
-        return fn(*tensors)
-    blocks = zip(*(t.split(rows) for t in tensors), strict=True)
-    return torch.cat([checkpoint(fn, *some, use_reentrant=False, preserve_rng_state=False) for some in blocks])
 
 
 def wide(like: Tensor) -> torch.dtype:
