@@ -1,5 +1,6 @@
 """Images, kept as one uint8 tensor: augmented in batches on the device, turned into numbers of [0, 1] there."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,29 @@ def digits(split: Split, *, root: Path | None = None, download: bool = True) -> 
 
     Their 17 grey levels are spread over 0..255, so that a pixel means the same here as in every other image set.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    order = np.random.RandomState(0).permutation(len(bunch.target))  # a stream that numpy promises never to change
+    rows = scanned()
+    order = np.random.RandomState(0).permutation(len(rows))  # a stream that numpy promises never to change
     mine = order[:-DIGITS_TEST] if split == "train" else order[-DIGITS_TEST:]
-    levels = np.rint(bunch.images[mine] * 255 / 16).astype(np.uint8)
+    levels = np.rint(rows[mine, :-1].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     return Dataset(
         x=torch.from_numpy(levels)[:, None],
-        y=torch.from_numpy(bunch.target[mine].astype(np.int64)),
+        y=torch.from_numpy(rows[mine, -1].astype(np.int64)),
         names=tuple("0123456789"),
         license="CC BY 4.0",
         citation="Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository",
     )
+
+
+def scanned() -> np.ndarray:
+    """The digits' grey levels, and as a last column what they are, from scikit-learn's file: to import it takes a second."""
+    package = importlib.util.find_spec("sklearn")
+    path = Path(str(package and package.origin)).parent / "datasets" / "data" / "digits.csv.gz"
+    if path.exists():
+        return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits  # a scikit-learn that keeps it elsewhere
+
+    bunch = load_digits()
+    return np.column_stack([bunch.data, bunch.target])
 
 
 def fashion_mnist(split: Split, *, root: Path | None = None, download: bool = True) -> Dataset:
