@@ -154,8 +154,12 @@ class Around(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         with torch.no_grad():
-            slopes = Around.slopes(ctx, given[0], given[-1])
-        return *tiled.once(*slopes), None, None, None
+            dx, dy = Around.slopes(ctx, given[0], given[-1])
+        if torch.is_grad_enabled():  # somebody may differentiate again: Once stands between and refuses
+            x, y, *_ = ctx.saved_tensors
+            dx, dy = tiled.Once.apply(*((dx, x, *given) if dy is None else (dx, dy, x, y, *given)))[:2]
+            dy = None if y is None else dy
+        return dx, dy, None, None, None
 
     @staticmethod
     def slopes(ctx: Any, by_rows: Tensor, by_columns: Tensor) -> tuple[Tensor, Tensor | None]:
