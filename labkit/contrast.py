@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labkit import gather
 from labkit.checks import Reduction, Scalar
-from labkit.energy import log_mean_potential
+from labkit.energy import log_mean_potential, with_heights
 from labkit.rows import in_turn
 from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions, wide
 
@@ -112,18 +112,11 @@ def against_others(
 
 
 def potential(z: Float[Tensor, "n d"], t: Scalar, *, block_size: int | None = None) -> Float[Tensor, ""]:
-    """`log mean_{i<j} exp(-t ||z_i - z_j||^2)` of rows no longer than 1.
-
-    Few rows by their differences, which is exact for near duplicates; many by their products, in tiles: the exponent is
-    `2 t z_i . z_j - t ||z_i||^2 - t ||z_j||^2`, itself a product of rows with two coordinates more.
-    """
+    """`log mean_{i<j} exp(-t ||z_i - z_j||^2)`, over all processes' rows inside `across()`."""
+    if not gather.active():
+        return log_mean_potential(z, t, block_size=block_size)
     n = many(z)
-    if in_tiles(n, n, z, block_size) is None and not gather.active():
-        return log_mean_potential(z, t)
-    fall = -t * z.square().sum(-1, keepdim=True)
-    one = torch.ones_like(fall)
-    sides = torch.cat([2 * t * z, fall, one], 1), torch.cat([z, one, fall], 1)
-    rows = partitions(*sides, temperature=1.0, skip=(0,), block_size=block_size)[0]
+    rows, _ = partitions(*with_heights(z * (2 * t) ** 0.5), temperature=1.0, skip=(0,), block_size=block_size)
     return everyone(rows).logsumexp(0) - math.log(n * (n - 1))
 
 

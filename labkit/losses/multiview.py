@@ -7,7 +7,7 @@ from torch import Tensor
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import direction, log_partition, off_diagonal, partitions, recognised, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import in_turn
+from labkit.rows import in_turn
 
 
 @objective(

@@ -7,7 +7,7 @@ from torch import Tensor
 from labkit.checks import Scalar
 from labkit.contrast import direction, potential, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.tiled import in_turn
+from labkit.rows import in_turn
 
 
 @objective("2005.10242", oracle="SsnL/align_uniform", unit="batch", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
