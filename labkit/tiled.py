@@ -26,21 +26,22 @@ class Tiles(NamedTuple):
     """How the pairs are gone through: tiles of `size`, and which pairs do not count.
 
     skip: row i is not compared with columns `i + s` modulo the number of columns, for every s of these.
-    ids: `(n,)`, without `y`: only pairs with the same id count.
+    ids, others: `(n,)` and, of the rows of `y`, `(m,)`: only pairs with the same id count.
     """
 
     size: int
     skip: tuple[int, ...] = ()
     ids: Int[Tensor, "n"] | None = None
+    others: Int[Tensor, "m"] | None = None
 
     def over(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[slice, slice, Tensor]]:
         """Rows, columns and logits of every tile, in one buffer; without `y` the upper half of them."""
         other, size = x if y is None else y, self.size
         buffer = x.new_empty(min(size, len(x)) * min(size, len(other)))
-        ranges = None if self.ids is None else [(int(some.min()), int(some.max())) for some in self.ids.split(size)]
+        ranges = [[(int(some.min()), int(some.max())) for some in ids.split(size)] for ids in self.sides()]
         for i in range(0, len(x), size):
             for j in range(i if y is None else 0, len(other), size):
-                if ranges is not None and apart(ranges[i // size], ranges[j // size]):
+                if ranges and apart(ranges[0][i // size], ranges[1][j // size]):
                     continue
                 rows, columns = slice(i, min(i + size, len(x))), slice(j, min(j + size, len(other)))
                 height, width = rows.stop - i, columns.stop - j
@@ -54,8 +55,13 @@ class Tiles(NamedTuple):
             if -tile.shape[0] < start < tile.shape[1]:
                 tile.diagonal(start).fill_(value)
         if self.ids is not None:
-            tile.masked_fill_(self.ids[rows, None] != self.ids[columns], value)
+            ids, others = self.sides()
+            tile.masked_fill_(ids[rows, None] != others[columns], value)
         return tile
+
+    def sides(self) -> tuple[Tensor, ...]:
+        """The ids of the rows, and those of the columns; nothing where all count."""
+        return () if self.ids is None else (self.ids, self.ids if self.others is None else self.others)
 
 
 def apart(one: tuple[int, int], other: tuple[int, int]) -> bool:

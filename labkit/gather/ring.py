@@ -1,6 +1,6 @@
 """One's own rows against everyone's, a block of them at a time: blocks go round, and what they gather comes home."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -67,13 +67,13 @@ class Kind(NamedTuple):
     nothing: the total of no logits at all.
     """
 
-    totals: Callable[[Tensor, Tensor | None, Any], tuple[Tensor, Tensor]]
+    totals: Callable[[Tensor, Tensor | None, Tiles], tuple[Tensor, Tensor]]
     slopes: Callable[..., tuple[Any, Tensor | None]]
     join: Callable[[Tensor, Tensor], Tensor]
     nothing: float
 
 
-def logs(x: Tensor, y: Tensor | None, tiles: Any) -> tuple[Tensor, Tensor]:
+def logs(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
     """Log-partitions of one block, by the shorter way where no exponential can leave the range of its numbers."""
     if not tiled.plain(x, y):
         return tiled.partitions(x, y, tiles)
@@ -81,7 +81,7 @@ def logs(x: Tensor, y: Tensor | None, tiles: Any) -> tuple[Tensor, Tensor]:
     return tiled.logs(rows), tiled.logs(columns)
 
 
-def logs_slopes(x: Tensor, y: Tensor | None, totals: Any, by_rows: Tensor, by_columns: Tensor, tiles: Any) -> Any:
+def logs_slopes(x: Tensor, y: Tensor | None, totals: Any, by_rows: Tensor, by_columns: Tensor, tiles: Tiles) -> Any:
     if not tiled.plain(x, y):
         return tiled.partitions_slopes(x, y, totals, by_rows, by_columns, tiles)
     rows, columns = (
@@ -104,25 +104,9 @@ SOFTPLUS = Kind(
 )
 
 
-class Between(NamedTuple):
-    """Tiles of pairs with another process's rows, of which only those with the same id count."""
-
-    size: int
-    ids: Tensor
-    others: Tensor
-
-    def over(self, x: Tensor, y: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-        return Tiles(self.size).over(x, y)
-
-    def blank(self, tile: Tensor, rows: slice, columns: slice, m: int, value: float) -> Tensor:
-        return tile.masked_fill_(self.ids[rows, None] != self.others[columns], value)
-
-
-def between(tiles: Tiles, hop: int, ids: list[Tensor]) -> Any:
+def between(tiles: Tiles, hop: int, ids: list[Tensor]) -> Tiles:
     """`skip` is about my own rows alone; an id means the same everywhere."""
-    if not hop:
-        return tiles
-    return Between(tiles.size, tiles.ids, ids[0]) if tiles.ids is not None else Tiles(tiles.size)
+    return tiles if not hop else Tiles(tiles.size, (), tiles.ids, ids[0] if ids else None)
 
 
 class Around(torch.autograd.Function):
