@@ -107,7 +107,10 @@ def doctor_parser(sub: argparse.ArgumentParser) -> None:
 
 
 def train_parser(sub: argparse.ArgumentParser) -> None:
-    sub.epilog = "Example: labkit train --loss nt_xent temperature=0.2 --model mlp width=128 --steps 300"
+    sub.epilog = (
+        "Example: labkit train --loss nt_xent temperature=0.2 --model mlp width=128 --steps 300. On several GPUs or machines: "
+        "torchrun --nproc_per_node=2 -m labkit train ...; --batch is then that of all processes together, and the run the same."
+    )
     for name in ("data", "model", "loss", "augment", "optimizer", "target"):
         sub.add_argument(f"--{name}", nargs="+", metavar=("NAME", "key=value"))
     for name in ("steps", "batch", "views", "seed"):

@@ -136,12 +136,14 @@ def chosen(scripts: list[Path], names: list[str]) -> list[Path]:
 
 def train(arguments: argparse.Namespace) -> int:
     from labkit.training import Config, fit
+    from labkit.training.parallel import first
 
     given = {name: value for name, value in vars(arguments).items() if name not in ("run", "rest") and value is not None}
     config = Config(**{name: spoken(value) if isinstance(value, list) else value for name, value in given.items()})
     run = fit(config)
     chance = f" (chance {run.chance:.4g})" if run.chance is not None else ""
-    print(f"{config.text}\nloss {run.history['loss'][-1]:.4g}{chance}\n{run.folder}")
+    if first():
+        print(f"{config.text}\nloss {run.history['loss'][-1]:.4g}{chance}\n{run.folder}")
     return 0
 
 
