@@ -36,6 +36,7 @@ TOPICS: tuple[str, ...] = (
     "labkit.recipes.course_temperature",
     "labkit.recipes.dimensional_collapse",
     "labkit.recipes.displacement",
+    "labkit.recipes.large_batches",
     "labkit.recipes.likelihood_displacement",
     "labkit.recipes.maps",
     "labkit.recipes.real_language_model",
