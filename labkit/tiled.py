@@ -20,6 +20,7 @@ SHARE = 16  # of the free memory a tile may take
 Wanted = tuple[bool, bool]  # whether x has a gradient to find, and y
 BOTH = (True, True)
 PLAIN = {torch.float32: 40.0, torch.float64: 300.0}  # exp of these, and sums of them, are numbers: no maximum to subtract
+ONCE = "a loss made in tiles has no second derivative; pass block_size=n, the number of rows or more, and it is made whole"
 
 
 class Tiles(NamedTuple):
@@ -217,24 +218,23 @@ class Kept(torch.autograd.Function):
 
 
 class Once(torch.autograd.Function):
-    """Passes a gradient on, and says that it has none itself."""
+    """Passes a gradient on, and says why it has none itself."""
 
     @staticmethod
-    def forward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, why: str, *slopes: Tensor) -> tuple[Tensor, ...]:
+        ctx.why = why
         return slopes
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> None:
-        raise RuntimeError(
-            "a loss made in tiles has no second derivative; pass block_size=n, the number of rows or more, and it is made whole"
-        )
+        raise RuntimeError(ctx.why)
 
 
-def once(*slopes: Tensor | None) -> tuple[Tensor | None, ...]:
+def once(*slopes: Tensor | None, why: str = ONCE) -> tuple[Tensor | None, ...]:
     """The slopes, which refuse to be differentiated where somebody may try."""
     if not torch.is_grad_enabled():
         return slopes
-    passed = iter(Once.apply(*(s.requires_grad_() for s in slopes if s is not None)))
+    passed = iter(Once.apply(why, *(s.requires_grad_() for s in slopes if s is not None)))
     return tuple(None if s is None else next(passed) for s in slopes)
 
 

@@ -11,6 +11,7 @@ from labkit.preferences.divergences import f_dpg
 from labkit.preferences.games import dno, geometric_mixture, gpm, gpo, inpo, mean_scores, nash_md, preference_scores
 from labkit.preferences.gates import cispo, sapo, vespo
 from labkit.preferences.groups import dapo, dr_grpo, group_advantages, grpo, gspo, luspo
+from labkit.preferences.heads import head_logps
 from labkit.preferences.lengths import alpha_po, dpo_norm, ipo_norm, r_dpo
 from labkit.preferences.listwise import info_nca, lipo, plackett_luce, softmax_dpo
 from labkit.preferences.logps import discounted_sum, sequence_logps, token_logps
@@ -94,6 +95,7 @@ __all__ = [
     "gspo",
     "harmonic_reward",
     "harmonic_rpo",
+    "head_logps",
     "hinge",
     "hypo",
     "info_nca",

@@ -6,7 +6,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from labkit.checks import Scalar
+from labkit.preferences.chosen import Chosen, plain_chosen
 from labkit.registry import checked
+from labkit.tiled import DENSE
 
 Lengths = Float[Tensor, "n"] | Int[Tensor, "n"]
 
@@ -33,6 +35,9 @@ def sequence_logps(
         mask: True (or 1) at the response tokens of `labels`.
         average: divide by the number of counted tokens, as SimPO and ORPO need it.
 
+    More than 2^20 logits are gone through in parts: one tensor of their size is made, their gradient, and none without one.
+    They have no second derivative then. From hidden states, with no logits at all: `head_logps`.
+
     Raises:
         ValueError, TypeError: shapes that differ, NaN, a row without a marked token after position 0, a marked id outside
             the vocabulary or of probability 0.
@@ -44,9 +49,8 @@ def sequence_logps(
     >>> sequence_logps(logits, labels, mask)          # 2 log(1/8)
     tensor([-4.1589])
     """
-    marked = mask[:, 1:].bool()
-    logps = token_logps(logits, labels, mask).sum(-1)
-    return logps / marked.sum(-1) if average else logps
+    logps = words(logits, labels, mask).sum(-1)
+    return logps / mask[:, 1:].bool().sum(-1) if average else logps
 
 
 @checked(sizes={"t": 2, "v": 2}, ranges={"logits": "[-inf, inf)"})
@@ -54,14 +58,27 @@ def token_logps(
     logits: Float[Tensor, "n t v"], labels: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"] | Int[Tensor, "n t"]
 ) -> Float[Tensor, "n t"]:
     """The log-probability of every marked token, in its own place; 0 at the others. `sequence_logps` adds them up."""
-    logits, labels, marked = logits[:, :-1], labels[:, 1:], mask[:, 1:].bool()
-    answered(labels, marked, logits.shape[-1])
-    # the chosen logit minus the log-partition: no second tensor as large as the logits is kept for the backward pass
-    chosen = logits.gather(-1, labels.masked_fill(~marked, 0).long()[..., None]).squeeze(-1)
-    total = logits.logsumexp(-1)
-    if torch.isneginf(chosen[marked]).any() or torch.isneginf(total).any():
+    return words(logits, labels, mask)
+
+
+def words(logits: Float[Tensor, "n t v"], labels: Int[Tensor, "n t"], mask: Tensor) -> Float[Tensor, "n t"]:
+    """`token_logps` of checked arguments: few logits as anybody would write it, many in parts."""
+    ids, marked = asked(labels, mask, logits.shape[-1])
+    if logits.numel() <= DENSE:
+        logps = plain_chosen(logits[:, :-1], ids[:, 1:], marked[:, 1:])
+    else:  # `logits[:, t]` predicts `ids[:, t + 1]`; a slice of the logits would need a gradient as large once more
+        logps = Chosen.apply(logits, ids.roll(-1, 1), marked.roll(-1, 1))[:, :-1]
+    if not torch.isfinite(logps).all() or torch.isneginf(logits[:, :-1].detach().amax(-1)).any():
         raise ValueError("logits are -inf at marked labels, or at all words: what is suppressed has no log-probability")
-    return F.pad((chosen - total).masked_fill(~marked, 0.0), (1, 0))
+    return F.pad(logps, (1, 0))
+
+
+def asked(labels: Int[Tensor, "n t"], mask: Tensor, vocabulary: int) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
+    """The ids at marked places, 0 elsewhere, and the places: nothing predicts the first."""
+    marked = mask.bool().clone()
+    marked[:, 0] = False
+    answered(labels, marked, vocabulary)
+    return labels.masked_fill(~marked, 0).long(), marked
 
 
 def answered(labels: Int[Tensor, "n t"], marked: Bool[Tensor, "n t"], vocabulary: int) -> None:
