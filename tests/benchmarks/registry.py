@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 OURS = "labkit"
-FILES = ("contrastive", "preference", "meters", "imports")
+FILES = ("contrastive", "preference", "meters", "imports", "epoch")
 
 
 class Skip(Exception):
