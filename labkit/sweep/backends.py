@@ -179,7 +179,7 @@ def ray(jobs: int, threads: int, client: Any, options: dict[str, Any]) -> Iterat
     if ours:
         address = client or os.environ.get("RAY_ADDRESS") or "local"
         asked = {} if address != "local" else local_ray(jobs, threads)
-        engine.init(address=address, log_to_driver=False, logging_level="ERROR", **asked)
+        start(engine, address=address, log_to_driver=False, logging_level="ERROR", **asked)
     try:
         cores = int(engine.cluster_resources()["CPU"])
         workers = max(1, cores // threads)
@@ -188,6 +188,18 @@ def ray(jobs: int, threads: int, client: Any, options: dict[str, Any]) -> Iterat
     finally:
         if ours:
             engine.shutdown()
+
+
+def start(engine: Any, **asked: Any) -> None:
+    """Ray gives its own processes half a minute to start, which a busy machine may need more than once."""
+    for left in (2, 1, 0):
+        try:
+            engine.init(**asked)
+            return
+        except Exception as error:  # Ray raises nothing more special
+            engine.shutdown()
+            if not left or "timed out during startup" not in str(error):
+                raise
 
 
 def local_ray(jobs: int, threads: int) -> dict[str, Any]:

@@ -106,6 +106,6 @@ def flat(config: Config) -> dict[str, Any]:
 def axes(every: Sequence[Config], over: Mapping[str, Any] | None) -> list[str]:
     """The columns that tell these Configs apart, and those that were asked to vary."""
     rows = [flat(config) for config in every]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = sorted(dict.fromkeys(name for row in rows for name in row), key=lambda n: FIELDS.index(n.partition(".")[0]))
     differ = [name for name in names if len({repr(row.get(name)) for row in rows}) > 1]
     return list(dict.fromkeys([*(name for name in over or {} if name in names), *differ]))

@@ -79,7 +79,7 @@ def work(job: Job) -> dict[str, Any]:
             row["error"] = traceback.format_exception_only(error)[-1].strip()
             row["traceback"] = traceback.format_exc()
         row["seconds"] = time.monotonic() - begun
-        if Path(job.folder).is_dir():
+        if job.folder and Path(job.folder).is_dir():
             keep(job, row)
     return row
 
