@@ -99,8 +99,9 @@ def measured(run: Run, held: PreferencePairs) -> dict[str, np.ndarray]:
     spoken = answers_of(moved["chosen"], held.chosen_mask)
     place = int(spoken.mean(0).argmin())
     begin = held.chosen_mask.int().argmax(-1)
-    rows = torch.arange(len(held))
-    then, now = (policy(held.chosen)[rows, begin + place - 1].softmax(-1).mean(0) for policy in (before, after))
+    there = torch.zeros_like(held.chosen_mask, dtype=torch.bool)
+    there[torch.arange(len(held)), begin + place - 1] = True  # the unembedding is asked there only
+    then, now = (policy.read(held.chosen, there).logits.softmax(-1).mean(0) for policy in (before, after))
     who = metrics.receivers(then.log()[None], now.log()[None], k=GAINERS)
     lost = int(held.chosen[0, begin[0] + place])
     return {

@@ -141,24 +141,25 @@ def looked_at(model: nn.Module, data: Any, rows: Tensor) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for side in sides(data):
         tokens, mask = getattr(data, side)[rows], getattr(data, f"{side}_mask")[rows].bool()
-        width, logits = trimmed(model, tokens, mask)
-        logps = preferences.token_logps(logits, tokens[:, :width], mask[:, :width])
-        found[side] = nn.functional.pad(logps, (0, tokens.shape[1] - width))
-        if side == "rejected":
+        width = reach(mask)
+        behind = (0, tokens.shape[1] - width)
+        if side == "rejected":  # only its own words are kept: a large vocabulary has the shorter way there
+            found[side] = nn.functional.pad(spoken(model, tokens[:, :width], mask[:, :width]), behind)
             continue
+        logits = model(tokens[:, :width]).float()
+        found[side] = nn.functional.pad(preferences.token_logps(logits, tokens[:, :width], mask[:, :width]), behind)
         small = ROWS * tokens.shape[1] * logits.shape[-1] <= WHOLE
         for name, place in opened.items():
-            spoken = logits[here, (place - 1).clamp(min=0)].log_softmax(-1)
-            found[name] = spoken if small else spoken.half()
+            logps = logits[here, (place - 1).clamp(min=0)].log_softmax(-1)
+            found[name] = logps if small else logps.half()
         if small:
             found["logps"] = model(tokens).float().log_softmax(-1)
     return found
 
 
-def trimmed(model: nn.Module, tokens: Tensor, mask: Tensor) -> tuple[int, Tensor]:
-    """How far the longest of these answers reaches, and the logits up to there: what lies behind is padding."""
-    width = max(2, int((torch.arange(1, mask.shape[1] + 1, device=mask.device) * mask).max()))
-    return width, model(tokens[:, :width]).float()
+def reach(mask: Tensor) -> int:
+    """How far the longest of these answers reaches: what lies behind is padding."""
+    return max(2, int((torch.arange(1, mask.shape[1] + 1, device=mask.device) * mask).max()))
 
 
 def places(data: Any, rows: Tensor) -> dict[str, Tensor]:
