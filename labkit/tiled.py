@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-DENSE_ROWS = 4096  # up to here the whole matrix of similarities is kept: at most 64 MiB in float32
-BLOCK_ROWS = 1024
 DENSE = 2**20  # as many logits are kept as they are: 4 MiB in float32
 TILE = 1024  # rows and columns of a tile: 4 MiB, which a processor's cache holds
 SHARE = 16  # of the free memory a tile may take
@@ -285,20 +282,6 @@ def plain(x: Tensor, y: Tensor | None) -> bool:
     with torch.no_grad():
         longest = [torch.linalg.vector_norm(z, dim=-1).max().item() for z in (x, x if y is None else y)]
     return longest[0] * longest[1] < PLAIN[x.dtype]
-
-
-def by_blocks(loss: Callable[[slice], Float[Tensor, "_"]], n: int, block_size: int | None = None) -> Float[Tensor, "n"]:
-    """`loss(slice)` over blocks of rows, joined: the same values and gradients as `loss(slice(None))`, in less memory.
-
-    Args:
-        loss: one value for each row of the slice.
-        n: the number of rows.
-        block_size: rows of a block; None takes one block up to 4,096 rows, and blocks of 1,024 above.
-    """
-    size = block_size or (n if n <= DENSE_ROWS else BLOCK_ROWS)
-    if size >= n:
-        return loss(slice(None))
-    return torch.cat([checkpoint(loss, slice(start, start + size), use_reentrant=False) for start in range(0, n, size)])
 
 
 def wide(like: Tensor) -> torch.dtype:

@@ -7,7 +7,6 @@ import torch
 
 from labkit.contrast import contrast, log_partition, off_diagonal, reduce, share, two_views, unit
 from labkit.energy import log_mean_potential, squared_distances
-from labkit.tiled import by_blocks
 
 DOUBLE = torch.float64
 
@@ -115,46 +114,6 @@ def test_a_unit_row_has_the_gradient_of_z_over_its_length():
     z = randn(4, 3).requires_grad_()
     assert torch.autograd.gradcheck(unit, (z,))
     assert torch.autograd.gradgradcheck(unit, (z,))
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 20, None])
-def test_blocks_join_to_the_whole(size):
-    z = randn(7, 3).requires_grad_()
-
-    def loss(rows):
-        return (z[rows] @ z.T).logsumexp(-1)
-
-    whole, joined = loss(slice(None)), by_blocks(loss, 7, size)
-    close(joined, whole.detach())
-    close(torch.autograd.grad(joined.sum(), z)[0], torch.autograd.grad(whole.sum(), z)[0])
-
-
-def test_blocks_are_computed_one_at_a_time_and_again_for_the_gradient():
-    """Or memory would not stay small."""
-    seen, z = [], randn(5, 2).requires_grad_()
-
-    def loss(rows):
-        seen.append((rows.start, rows.stop))
-        return z[rows].square().sum(-1)
-
-    value = by_blocks(loss, 5, 2).sum()
-    assert seen == [(0, 2), (2, 4), (4, 6)]
-    value.backward()
-    assert sorted(seen[3:]) == [(0, 2), (2, 4), (4, 6)]
-
-
-def test_large_batches_go_in_blocks_by_themselves(monkeypatch):
-    monkeypatch.setattr("labkit.tiled.DENSE_ROWS", 4)
-    monkeypatch.setattr("labkit.tiled.BLOCK_ROWS", 3)
-    seen = []
-
-    def loss(rows):
-        seen.append(rows)
-        return torch.zeros(1)
-
-    by_blocks(loss, 4)
-    by_blocks(loss, 5)
-    assert seen == [slice(None), slice(0, 3), slice(3, 6)]
 
 
 def test_potentials():

@@ -96,16 +96,29 @@ def test_uniformity_against_scipy():
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_uniformity_in_blocks_is_uniformity(monkeypatch, normalize):
+def test_uniformity_in_tiles_is_uniformity(monkeypatch, normalize):
     z = double(300, 6).requires_grad_()
     dense = uniformity(z, t=1.5, normalize=normalize)
     (want,) = torch.autograd.grad(dense, z)
-    monkeypatch.setattr("labkit.metrics.geometry.DENSE_POINTS", 100)
-    monkeypatch.setattr("labkit.metrics.geometry.BLOCK_ROWS", 64)
-    blocked = uniformity(z, t=1.5, normalize=normalize)
-    (got,) = torch.autograd.grad(blocked, z)
-    assert blocked.item() == pytest.approx(dense.item(), abs=1e-12)
+    monkeypatch.setattr("labkit.tiled.DENSE", 100)
+    monkeypatch.setattr("labkit.tiled.TILE", 64)
+    tiled = uniformity(z, t=1.5, normalize=normalize)
+    (got,) = torch.autograd.grad(tiled, z)
+    assert tiled.item() == pytest.approx(dense.item(), abs=1e-12)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", [0.5, 2.0, 8.0, 60.0])
+@pytest.mark.parametrize("spread", [1e-3, 0.1, 10.0])
+def test_uniformity_of_many_rows_in_float32_is_that_in_float64(t, spread):
+    """In 32 dimensions, between rows that all but coincide and rows that point everywhere."""
+    z = (1 + spread * torch.randn(1100, 32, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    exact = z.detach().double().requires_grad_()
+    low, want = uniformity(z, t=t), torch.pdist(normalize(exact)).square().mul(-t).logsumexp(0) - math.log(1100 * 1099 / 2)
+    assert low.dtype == torch.float32
+    assert low.item() == pytest.approx(want.item(), rel=1e-6, abs=1e-6)
+    (got,), (slope,) = torch.autograd.grad(low, z), torch.autograd.grad(want, exact)
+    torch.testing.assert_close(got.double(), slope, rtol=0, atol=2e-5 * slope.abs().max().item())
 
 
 # ---------------------------------------------------------------- closed forms

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from labkit.checks import Scalar
 from labkit.contrast import unit
+from labkit.metrics.neighbours import BLOCK
 from labkit.registry import EMBEDDINGS, meter
-from labkit.tiled import by_blocks
 
 
 def hardness(similarities: Float[Tensor, "*n m"], temperature: Scalar) -> Float[Tensor, "*n m"]:
@@ -58,14 +58,12 @@ def push_share(
     >>> push_share(z, temperature=1.0, fraction=0.5)
     tensor(0.7467)
     """
-    points, everyone = unit(z.double()), torch.arange(len(z), device=z.device)
-    nearest = math.ceil(float(fraction) * (len(z) - 1))
-
-    def shares(rows: slice) -> Tensor:
-        itself = everyone[rows, None] == everyone
-        weights = hardness((points[rows] @ points.T).masked_fill(itself, -math.inf), temperature)
-        if labels is None:
-            return weights.topk(nearest).values.sum(-1)
-        return (weights * (labels[rows, None] == labels)).sum(-1)
-
-    return by_blocks(shares, len(z)).mean().to(z.dtype)
+    points, nearest = unit(z.double()), math.ceil(float(fraction) * (len(z) - 1))
+    shares = []
+    for some in torch.arange(len(z), device=z.device).split(max(BLOCK // len(z), 1)):
+        cosines = points[some] @ points.T
+        cosines[torch.arange(len(some), device=z.device), some] = -math.inf
+        weights = hardness(cosines, temperature)
+        mine = weights.topk(nearest).values if labels is None else weights.masked_fill(labels[some, None] != labels, 0.0)
+        shares.append(mine.sum(-1))
+    return torch.cat(shares).mean().to(z.dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 from labkit.contrast import unit
 from labkit.registry import EMBEDDINGS, meter
 
-BLOCK = 2**24  # cosines at a time: 128 MiB
+BLOCK = 2**22  # cosines at a time: 32 MiB
 TIE = 1e-12  # cosines nearer to each other than this are equal
 
 

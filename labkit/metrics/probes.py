@@ -9,9 +9,9 @@ from torch import Tensor
 
 from labkit.checks import Scalar
 from labkit.contrast import unit
+from labkit.metrics.neighbours import BLOCK
 from labkit.registry import EMBEDDINGS, meter
 
-BLOCK = 2**23  # similarities at a time: 64 MiB
 RANGES = {"C": "(0, inf)", "per_class": "[1, inf)", "draws": "[1, inf)"}
 
 
