@@ -15,8 +15,8 @@ HEAVY = {"torch", "numpy", "matplotlib", "scipy", "sklearn", "pandas", "plotly",
 
 
 def imported(code: str, *arguments: str) -> set[str]:
-    """The packages that a fresh Python has imported after this code, even where that ends the program."""
-    told = "\nfinally:\n    import sys\n    print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
+    """The modules that a fresh Python has imported after this code, even where that ends the program."""
+    told = "\nfinally:\n    import sys\n    print('\\n' + ' '.join(sys.modules))"
     body = "try:\n" + "\n".join(f"    {line}" for line in code.splitlines()) + told
     done = subprocess.run([sys.executable, "-c", body, *arguments], capture_output=True, text=True, check=False)
     return set(done.stdout.splitlines()[-1].split())
@@ -31,6 +31,10 @@ def test_labkit_itself_imports_nothing_heavy_and_training_no_more_than_torch_nee
     assert not imported("import labkit") & HEAVY
     beyond = HEAVY - {"torch", "numpy", "jaxtyping"}
     assert not imported("import labkit.training\nimport labkit.losses\nimport labkit\nlabkit.data.load('digits')") & beyond
+
+
+def test_a_diagnosis_needs_no_table_of_distributions() -> None:
+    assert "scipy.stats" not in imported("import labkit.diagnose")
 
 
 def test_digits_are_scikit_learns() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from labkit.metrics import Estimate
@@ -73,7 +73,7 @@ def mean_of(values: Any, *, population: int | None = None, level: float = 0.95) 
     if n < 2:
         return Estimate(mean, mean, mean)
     missing = 1.0 if population is None else max(0.0, 1 - n / population)  # the share of the population that was not seen
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * x.std().item() * math.sqrt(missing / n)
+    reach = float(special.stdtrit(n - 1, (1 + level) / 2)) * x.std().item() * math.sqrt(missing / n)
     return Estimate(mean, mean - reach, mean + reach)
 
 

@@ -131,7 +131,8 @@ class Trainer:
             arrays = picture(self.model, self.data, self.probe[:ROWS])
         else:
             arrays = {"z": embed(self.model, probe_inputs(self.model, self.data, self.probe)).numpy(), **self.twice()}
-        write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: np.savez_compressed(file, **arrays))
+        save = np.savez_compressed if self.policy else np.savez  # embeddings' digits are noise: they do not get smaller
+        write(self.folder / "snapshots" / f"{self.step:07d}.npz", lambda file: save(file, **arrays))
         return next(iter(arrays.values())).shape[-1]
 
     def twice(self) -> dict[str, np.ndarray]:
