@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from labkit import gather
+from labkit.ahead import Recognised
 from labkit.checks import Reduction, Scalar
 from labkit.energy import log_mean_potential, with_heights
 from labkit.rows import in_turn
@@ -133,6 +134,22 @@ def yes_or_no(
         return losses.sum(1), losses.sum(0)
     one = a.new_ones(len(a), 1)
     return made(torch.cat([a / temperature, bias * one], 1), torch.cat([b, one], 1), Tiles(size, (0,)))
+
+
+def recognised_among(
+    own: Float[Tensor, "n"],
+    a: Float[Tensor, "n d"],
+    b: Float[Tensor, "m d"],
+    *,
+    temperature: Scalar,
+    skip: tuple[int, ...] = (),
+    block_size: int | None = None,
+) -> Float[Tensor, "n"]:
+    """`recognised`, of each row of `a` among the rows of `b`."""
+    size = in_tiles(len(a), len(b), a, block_size)
+    if size is not None and a.device.type == "cpu" and not gather.active():
+        return Recognised.apply(*sharpened(a, b, temperature), own, Tiles(size, skip))
+    return recognised(own, partitions(a, b, temperature=temperature, skip=skip, block_size=block_size)[0])
 
 
 def recognised(positive: Float[Tensor, "n"], others: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

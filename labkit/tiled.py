@@ -4,6 +4,7 @@
 Without `y` the rows are compared among themselves, and of the symmetric tiles only one half is made.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -32,8 +33,8 @@ class Tiles(NamedTuple):
     ids: Int[Tensor, "n"] | None = None
     others: Int[Tensor, "m"] | None = None
 
-    def over(self, x: Tensor, y: Tensor | None) -> Iterator[tuple[slice, slice, Tensor]]:
-        """Rows, columns and logits of every tile, in one buffer; without `y` the upper half of them."""
+    def over(self, x: Tensor, y: Tensor | None, scale: float = 1.0) -> Iterator[tuple[slice, slice, Tensor]]:
+        """Rows, columns and logits (times `scale`) of every tile, in one buffer; without `y` the upper half of them."""
         other, size = x if y is None else y, self.size
         buffer = x.new_empty(min(size, len(x)) * min(size, len(other)))
         ranges = [[(int(some.min()), int(some.max())) for some in ids.split(size)] for ids in self.sides()]
@@ -44,11 +45,11 @@ class Tiles(NamedTuple):
                 rows, columns = slice(i, min(i + size, len(x))), slice(j, min(j + size, len(other)))
                 height, width = rows.stop - i, columns.stop - j
                 tile = buffer[: height * width].view(height, width)
-                yield rows, columns, torch.mm(x[rows], other[columns].T, out=tile)
+                yield rows, columns, torch.addmm(tile, x[rows], other[columns].T, beta=0, alpha=scale, out=tile)
 
     def blank(self, tile: Tensor, rows: slice, columns: slice, m: int, value: float) -> Tensor:
         """The tile with `value` at the pairs that do not count."""
-        for offset in {s % m - k for s in self.skip for k in (0, m)}:
+        for offset in {s % m - k for s in self.skip for k in range(0, rows.stop + m, m)}:
             start = rows.start + offset - columns.start  # where the diagonal meets the first row
             if -tile.shape[0] < start < tile.shape[1]:
                 tile.diagonal(start).fill_(value)
@@ -68,13 +69,14 @@ def apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 class Kernel(NamedTuple):
-    """A function of logits and its slope; both overwrite the tile that they are given."""
+    """A function of `scale` times the logits, and its slope; both overwrite the tile that they are given."""
 
     value: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
+    scale: float = 1.0
 
 
-EXP = Kernel(torch.exp_, torch.exp_)
+EXP = Kernel(torch.exp2_, torch.exp2_, math.log2(math.e))  # of base 2, which takes a third of the time
 SOFTPLUS = Kernel(lambda tile: torch.logaddexp(tile, tile.new_zeros(()), out=tile), torch.sigmoid_)
 SMALL_SOFTPLUS = Kernel(lambda tile: tile.exp_().log1p_(), torch.sigmoid_)  # for logits whose exp is a number
 
@@ -82,7 +84,7 @@ SMALL_SOFTPLUS = Kernel(lambda tile: tile.exp_().log1p_(), torch.sigmoid_)  # fo
 def sums(x: Tensor, y: Tensor | None, tiles: Tiles, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """`sum_j f(x_i . y_j)` and `sum_i f(x_i . y_j)`; without `y` they are the same."""
     rows, columns = (x.new_zeros(len(z), dtype=wide(x)) for z in (x, x if y is None else y))
-    for r, c, tile in tiles.over(x, y):
+    for r, c, tile in tiles.over(x, y, kernel.scale):
         tiles.blank(kernel.value(tile), r, c, len(columns), 0.0)
         rows[r] += tile.sum(1)
         if y is not None:
@@ -102,7 +104,7 @@ def sums_slopes(
         tiles.blank(kernel.slope(tile), r, c, len(by_columns), 0.0)
         return tile.mul_(by_rows[r, None] + by_columns[c])
 
-    return spread(x, y, tiles, slope, wanted)
+    return spread(x, y, tiles, slope, wanted, kernel.scale)
 
 
 def partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
@@ -139,13 +141,19 @@ def partitions_slopes(
     return spread(x, y, tiles, slope, wanted)
 
 
+@torch.no_grad()
 def spread(
-    x: Tensor, y: Tensor | None, tiles: Tiles, slope: Callable[[Tensor, slice, slice], Tensor], wanted: Wanted = BOTH
+    x: Tensor,
+    y: Tensor | None,
+    tiles: Tiles,
+    slope: Callable[[Tensor, slice, slice], Tensor],
+    wanted: Wanted = BOTH,
+    scale: float = 1.0,
 ) -> tuple[Tensor | None, Tensor | None]:
     """From the slopes of the logits, tile by tile, to the gradients of x and y, those that are wanted."""
     dx, dy = (torch.zeros_like(z) if z is not None and want else None for z, want in zip((x, y), wanted, strict=True))
     other = x if y is None else y
-    for r, c, tile in tiles.over(x, y):
+    for r, c, tile in tiles.over(x, y, scale):
         slope(tile, r, c)
         if dx is not None:
             dx[r].addmm_(tile, other[c])
@@ -169,7 +177,7 @@ class Sums(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
         slopes = sums_slopes(x, y, given[0], given[-1], ctx.tiles, ctx.kernel, ctx.needs_input_grad[:2])
-        return *once(*slopes), None, None
+        return *once(*slopes, of=(x, y, *given)), None, None
 
 
 class Partitions(torch.autograd.Function):
@@ -186,7 +194,7 @@ class Partitions(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         x, y, *totals = ctx.saved_tensors
         slopes = partitions_slopes(x, y, (totals[0], totals[-1]), given[0], given[-1], ctx.tiles, ctx.needs_input_grad[:2])
-        return *once(*slopes), None
+        return *once(*slopes, of=(x, y, *given)), None
 
 
 class Kept(torch.autograd.Function):
@@ -194,8 +202,8 @@ class Kept(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, ...]:
-        (r, c, tile), m = next(tiles.over(x, y)), len(x if y is None else y)
-        tiles.blank(tile.exp_(), r, c, m, 0.0)
+        (r, c, tile), m = next(tiles.over(x, y, EXP.scale)), len(x if y is None else y)
+        tiles.blank(EXP.value(tile), r, c, m, 0.0)
         ctx.save_for_backward(x, y, tile)
         ctx.tiles = tiles
         return tuple(tile.sum(axis).to(wide(x)) for axis in (1, 0)[: 1 if y is None else 2])
@@ -218,20 +226,21 @@ class Once(torch.autograd.Function):
     """Passes a gradient on, and says why it has none itself."""
 
     @staticmethod
-    def forward(ctx: Any, why: str, *slopes: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, why: str, many: int, *slopes: Tensor | None) -> tuple[Tensor | None, ...]:
         ctx.why = why
-        return slopes
+        return slopes[:many]
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> None:
         raise RuntimeError(ctx.why)
 
 
-def once(*slopes: Tensor | None, why: str = ONCE) -> tuple[Tensor | None, ...]:
-    """The slopes, which refuse to be differentiated where somebody may try."""
+def once(*slopes: Tensor | None, of: tuple[Tensor | None, ...] = (), why: str = ONCE) -> tuple[Tensor | None, ...]:
+    """The slopes, which refuse to be differentiated where somebody may try: with respect to what they are made `of`."""
     if not torch.is_grad_enabled():
         return slopes
-    passed = iter(Once.apply(why, *(s.requires_grad_() for s in slopes if s is not None)))
+    found = [s.requires_grad_() for s in slopes if s is not None]
+    passed = iter(Once.apply(why, len(found), *found, *of))
     return tuple(None if s is None else next(passed) for s in slopes)
 
 
@@ -250,10 +259,14 @@ def whole_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor,
         totals = tuple(logs(total) for total in Kept.apply(x, y, tiles))
         return totals[0], totals[-1]
     logits = whole_logits(x, y, tiles)
-    nobody = torch.isneginf(logits).all(-1)  # a row of -inf alone has a NaN gradient
-    logits = logits.masked_fill(nobody[:, None], 0.0)
-    rows = logits.logsumexp(-1).masked_fill(nobody, -torch.inf)
-    return rows, rows if y is None else logits.logsumexp(0)
+    rows = log_sums(logits, 1)
+    return rows, rows if y is None else log_sums(logits, 0)
+
+
+def log_sums(logits: Tensor, axis: int) -> Tensor:
+    """`logsumexp`, with no gradient where it is -inf; torch's is NaN there."""
+    nobody = torch.isneginf(logits).all(axis, keepdim=True)
+    return logits.masked_fill(nobody, 0.0).logsumexp(axis).masked_fill(nobody.squeeze(axis), -torch.inf)
 
 
 def whole_logits(x: Tensor, y: Tensor | None, tiles: Tiles) -> Tensor:

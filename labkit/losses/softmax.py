@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, partitions, recognised, reduce, unit
+from labkit.contrast import against_others, cosines, partitions, recognised, recognised_among, reduce, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -49,13 +49,11 @@ def info_nce(
     a, p = unit(anchors), unit(positives)
     own = cosines(anchors, positives) / temperature
     if negatives is None:
-        others, _ = partitions(a, p, temperature=temperature, skip=(0,), block_size=block_size)
-        return reduce(recognised(own, others), reduction)
+        return reduce(recognised_among(own, a, p, temperature=temperature, skip=(0,), block_size=block_size), reduction)
     against = unit(negatives)
     if against.ndim == 2:
-        others, _ = partitions(a, against, temperature=temperature, block_size=block_size)
-    else:
-        others = (torch.einsum("nd,nmd->nm", a, against) / temperature).logsumexp(-1)
+        return reduce(recognised_among(own, a, against, temperature=temperature, block_size=block_size), reduction)
+    others = (torch.einsum("nd,nmd->nm", a, against) / temperature).logsumexp(-1)
     return reduce(recognised(own, others), reduction)
 
 
