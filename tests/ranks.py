@@ -210,7 +210,7 @@ def rows(rank, groups):
 
 
 def wrong(rank, groups):
-    """What is often done instead: NT-Xent against local rows, against detached ones, and with a backward that averages."""
+    """What is often done instead: NT-Xent against local rows, with others' rows detached, with a backward that averages."""
     import torch
 
     from labkit import gather
@@ -222,14 +222,20 @@ def wrong(rank, groups):
     arguments["z2"] = arguments["z1"] + 0.5 * torch.randn(n, D, dtype=torch.float64)
     start = 8 * rank
 
+    def beside(z):
+        whole = gather.rows(z.detach())
+        return torch.cat([whole[:start], z, whole[start + 8 :]])
+
     def detached(z1, z2):
-        whole = [gather.rows(z.detach()) for z in (z1, z2)]
-        return nt_xent(*(torch.cat([w[:start], z, w[start + 8 :]]) for w, z in zip(whole, (z1, z2), strict=True)))
+        return nt_xent(beside(z1), beside(z2))
+
+    def anchors(z1, z2):
+        return nt_xent(beside(z1), beside(z2), reduction="none").unflatten(0, (2, n))[:, start : start + 8].mean()
 
     def averaged(z1, z2):
         return nt_xent(*(gather.rows(z / 4 + (z - z / 4).detach()) for z in (z1, z2)))
 
-    for name, shared in (("local", nt_xent), ("detached", detached), ("averaged", averaged)):
+    for name, shared in (("local", nt_xent), ("detached", detached), ("anchors", anchors), ("averaged", averaged)):
         found[name] = compared(nt_xent, shared, arguments, sizes, rank, groups[4])
     return found
 

@@ -8,10 +8,13 @@ in one process and :math:`x_r` the rows that process r made with the weights :ma
 *sums* what all W processes ask of my rows, which is :math:`W \, \partial L / \partial x_r`; the average over processes takes
 the W away. This is right for any loss whatsoever, and for weights that are not behind the rows (a learned temperature).
 
-- Rows of others gathered without a gradient (`torch.distributed.all_gather`, detached): my rows are then pulled as anchors and
-  never pushed as somebody's negatives. In-batch losses lose about half of their gradient, and its direction.
-- A backward that averages instead of summing: the average of DDP comes on top, and the gradient is too small by W.
-- A factor W forgotten, or put in twice: the right direction and the wrong length.
+What is often done instead, with the numbers of NT-Xent at temperature 0.5 for 32 pairs in 4 processes:
+
+- Local rows alone: another loss. The gradient has a cosine of 0.92 to the right one.
+- Others' rows detached, as `torch.distributed.all_gather` hands them over. The loss is right, its gradient is not. Computed on
+  own anchors, my rows are never pushed as somebody else's negatives: cosine 0.996, and less in losses with few negatives.
+  Computed whole, the direction is right and the length a quarter, for DDP averages what should be summed.
+- A backward that averages, or W forgotten or put in twice somewhere else: the right direction, W times too short or too long.
 
 **Own anchors against everyone.** Inside `across()` process r computes only its own anchors' part of the sum,
 

@@ -28,6 +28,7 @@ def shifted(mine: list[Tensor], by: int, count: int, group: Group) -> tuple[list
 
 def ring(
     mine: list[Tensor],
+    counts: list[int],
     visit: Callable[[int, list[Tensor]], list[Tensor]],
     join: Callable[[Tensor, Tensor], Tensor],
     group: Group,
@@ -39,10 +40,11 @@ def ring(
     While one block is looked at the next one is under way. hop: how many places before mine the owner is.
 
     Args:
+        counts: how many rows each process has.
         hops: so many blocks are seen, my own first; for the first `carrying` of them something goes home.
     """
     mine = [x.contiguous() for x in mine]
-    counts, held, carried = sizes(mine[0], group), mine, list[Tensor]()
+    held, carried = mine, list[Tensor]()
     for hop in range(hops):
         before = counts[(group.rank - hop - 1) % group.size]
         coming, arrive = shifted(held, 1, before, group) if hop + 1 < hops else (held, lambda: None)
@@ -109,6 +111,18 @@ def between(tiles: Tiles, hop: int, ids: list[Tensor]) -> Tiles:
     return tiles if not hop else Tiles(tiles.size, (), tiles.ids, ids[0] if ids else None)
 
 
+class Last(torch.autograd.Function):
+    """Passes the slopes of x and y on, and says that there is no further one in whatever they came from."""
+
+    @staticmethod
+    def forward(ctx: Any, dx: Tensor, dy: Tensor | None, *came_from: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return dx, dy
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError("inside gather.across() a loss has no second derivative; give it gather.rows(...), outside")
+
+
 class Around(torch.autograd.Function):
     """Totals of my rows `x` over everyone's `y`, and of my `y` over everyone's `x`; without `y` they are the same.
 
@@ -128,7 +142,9 @@ class Around(torch.autograd.Function):
             return [torch.full_like(back, kind.nothing) if other is None else back]
 
         ctx.rounds = (group.size // 2 + 1, (group.size + 1) // 2) if y is None else (group.size, group.size)
-        (columns,) = ring([x if y is None else y, *ids], visit, kind.join, group, *ctx.rounds)
+        sent = x if y is None else y
+        ctx.counts = sizes(sent, group)
+        (columns,) = ring([sent, *ids], ctx.counts, visit, kind.join, group, *ctx.rounds)
         if y is None:
             rows = columns = kind.join(rows, columns)
         ctx.save_for_backward(x, y, rows, columns)
@@ -138,12 +154,10 @@ class Around(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         with torch.no_grad():
-            dx, dy = Around.slopes(ctx, given[0], given[-1])
-        if torch.is_grad_enabled():  # somebody may differentiate again: Once stands between and refuses
-            x, y, *_ = ctx.saved_tensors
-            dx, dy = tiled.Once.apply(*((dx, x, *given) if dy is None else (dx, dy, x, y, *given)))[:2]
-            dy = None if y is None else dy
-        return dx, dy, None, None, None
+            slopes = Around.slopes(ctx, given[0], given[-1])
+        if torch.is_grad_enabled():  # somebody may differentiate again
+            slopes = Last.apply(*slopes, *ctx.saved_tensors[:2], *given)
+        return *slopes, None, None, None
 
     @staticmethod
     def slopes(ctx: Any, by_rows: Tensor, by_columns: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -158,7 +172,7 @@ class Around(torch.autograd.Function):
             return [torch.zeros_like(x) if back is None else back]
 
         mine = [x if y is None else y, columns, by_columns, *ctx.ids]
-        (home,) = ring(mine, visit, torch.add, ctx.group, *ctx.rounds)
+        (home,) = ring(mine, ctx.counts, visit, torch.add, ctx.group, *ctx.rounds)
         return (dx.add_(home), None) if y is None else (dx, home)
 
 
@@ -178,9 +192,9 @@ class Alike(torch.autograd.Function):
     """For each of my rows the sum of all processes' rows with the same id; the slope is the same sum of the gradients."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ids: Tensor, group: Group) -> Tensor:
+    def forward(ctx: Any, x: Tensor, ids: Tensor, counts: list[int], group: Group) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.group = group
+        ctx.sent = counts, group
         total = torch.zeros_like(x)
 
         def visit(_: int, theirs: list[Tensor]) -> list[Tensor]:
@@ -189,14 +203,14 @@ class Alike(torch.autograd.Function):
             total.add_(sums[place[: len(ids)]])
             return []
 
-        ring([x, ids], visit, torch.add, group, group.size, 0)
+        ring([x, ids], counts, visit, torch.add, group, group.size, 0)
         return total
 
     @staticmethod
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
-        return Alike.apply(given, *ctx.saved_tensors, ctx.group), None, None
+        return Alike.apply(given, *ctx.saved_tensors, *ctx.sent), None, None, None
 
 
 def alike(x: Tensor, ids: Tensor) -> Tensor:
     """For each of my rows the sum of all processes' rows with the same id, its own included."""
-    return Alike.apply(x, ids, together())
+    return Alike.apply(x, ids, sizes(x, group := together()), group)
