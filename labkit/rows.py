@@ -31,15 +31,15 @@ class InTurn(torch.autograd.Function):
         tensors, (slope,), wanted = ctx.saved_tensors, given, ctx.needs_input_grad[2:]
         if torch.is_grad_enabled():  # somebody may ask for a second derivative: all rows at once, and what led to them
             chosen = [t for t, want in zip(tensors, wanted, strict=True) if want]
-            found = iter(torch.autograd.grad(ctx.fn(*tensors), chosen, slope, create_graph=True))
+            found = iter(torch.autograd.grad((ctx.fn(*tensors) * slope).sum(), chosen, create_graph=True))
             return None, None, *(next(found) if want else None for want in wanted)
         slopes = [torch.empty_like(t) if want else None for t, want in zip(tensors, wanted, strict=True)]
         for start in range(0, len(slope), ctx.rows):
             block = slice(start, start + ctx.rows)
             parts = [t[block].detach().requires_grad_(want) for t, want in zip(tensors, wanted, strict=True)]
             with torch.enable_grad():
-                value = ctx.fn(*parts)
-            found = iter(torch.autograd.grad(value, [p for p in parts if p.requires_grad], slope[block]))
+                value = (ctx.fn(*parts) * slope[block]).sum()  # a scalar: grad() would import a compiler for more
+            found = iter(torch.autograd.grad(value, [p for p in parts if p.requires_grad]))
             for whole in slopes:
                 if whole is not None:
                     whole[block] = next(found)

@@ -3,12 +3,14 @@
 from functools import partial
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import alike, numbered, partitions, reduce, unit
+from labkit.contrast import alike, direction, numbered, partitions, reduce
 from labkit.registry import EMBEDDINGS, objective
+from labkit.rows import in_turn
 
 
 @objective("2004.11362", oracle="HobbitLong/SupContrast", sizes={"v": 1})
@@ -50,16 +52,16 @@ def sup_con(
     tensor(0.5514)
     """
     ids = labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels
-    z = unit(z).flatten(0, -2)
-    compared = partial(partitions, z, temperature=temperature, skip=(0,), block_size=block_size)
+    rows = in_turn(direction, z).flatten(0, -2)
+    compared = partial(partitions, rows.to(z.dtype), temperature=temperature, skip=(0,), block_size=block_size)
     everyone, _ = compared()
-    total, many = alike(z, ids)
+    total, many = alike(rows, ids)
     count = many - 1  # of positives
     if form == "in":
         same, _ = compared(ids=ids)
         towards = same - count.clamp(min=1).log()
     else:
-        towards = (z * (total - z)).sum(-1) / temperature / count.clamp(min=1)
+        towards = (torch.linalg.vecdot(rows, total) - 1) / temperature / count.clamp(min=1)
     return reduce((everyone - towards).masked_fill(count == 0, 0.0), reduction)
 
 
