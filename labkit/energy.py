@@ -61,10 +61,10 @@ class Potential(torch.autograd.Function):
                 found[c].addmm_(tile.T, rows[r])
         mass = found[:, -1:] * w
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward((found[:, :-1] * w).addcmul_(mass, x, value=-1).mul_(2))
+            ctx.save_for_backward(x, (found[:, :-1] * w).addcmul_(mass, x, value=-1).mul_(2))
         return mass.sum(dtype=wide(x))
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = ctx.saved_tensors
-        return *once(slope * given[0].to(slope.dtype)), None
+        x, slope = ctx.saved_tensors
+        return *once(slope * given[0].to(slope.dtype), of=(x, *given)), None
