@@ -2,25 +2,20 @@
 
 import argparse
 import json
-import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from benchmarks import environment, machine, table, worker
-from benchmarks.cases import contrastive, meters, preference
+from benchmarks import environment, machine, run, table, worker
+from benchmarks.cases import contrastive, meters, preference, spread
 from benchmarks.meter import Meter
-from benchmarks.registry import FILES, OURS, Case, Target
+from benchmarks.registry import FILES, OURS, Case, Target, told
 
-FOLDER = Path(environment.__file__).parent
+CASES = (*contrastive.CASES, *spread.CASES, *meters.CASES, *preference.CASES)
 SIZES = {"dpo_logits": 50, "dpo_hidden": 50, "ches": 3, "knn": 200, "effective_rank": 300}
-NAIVE = [
-    (case, name)
-    for case in (*contrastive.CASES, *meters.CASES, *preference.CASES)
-    for name in case.contenders
-    if name.startswith(("naive", "svdvals"))
-]
+NAIVE = [(case, name) for case in CASES for name in case.contenders if name.startswith(("naive", "svdvals"))]
 
 
 def found(case: Case, name: str, size: int) -> tuple[float, list[torch.Tensor]]:
@@ -44,21 +39,22 @@ def test_naive_code_computes_what_ours_does(case, name):
 
 
 def test_every_contrastive_case_has_a_naive_form_or_the_official_one():
-    for case in contrastive.CASES:
+    for case in (*contrastive.CASES, *spread.CASES):
         assert next(iter(case.contenders)) == OURS
         assert any(name.startswith("naive") or name == "align_uniform" for name in case.contenders), case.name
 
 
 def test_targets_name_contenders_and_sizes_that_are_measured():
-    for case in (*contrastive.CASES, *meters.CASES, *preference.CASES):
+    for case in CASES:
         for target in case.targets:
             assert target.peer is None or target.peer in case.contenders, (case.name, target)
             assert target.size is None or target.size in (*case.sizes, *case.large), (case.name, target)
 
 
-def test_a_case_knows_its_file():
-    for case in contrastive.CASES:
-        assert case.told()["file"] == "contrastive" in FILES
+def test_every_case_is_told_once_with_its_file():
+    cases = told()
+    assert [name for name in cases if cases[name]["file"] == "spread"] == [case.name for case in spread.CASES]
+    assert len(cases) == sum(len(import_module(f"benchmarks.cases.{file}").CASES) for file in FILES)
 
 
 def test_the_meter_sees_what_a_call_takes():
@@ -88,7 +84,7 @@ ROWS = {
 
 def report(found: dict) -> list[str]:
     facts = machine.facts({"threads": 2, "gpu": "", "versions": {"torch": "2.13.0"}})
-    told = {"toy": {**CASE.told(), "contenders": dict.fromkeys(ROWS)}}
+    told = {"toy": {**CASE.told("toys"), "contenders": dict.fromkeys(ROWS)}}
     return table.report(facts, told, found, argparse.Namespace(seed=0)).splitlines()
 
 
@@ -123,12 +119,27 @@ def test_nothing_measured_is_still_a_report():
     assert cells(lines, "labkit")[1] == "does not fit"
 
 
-def test_one_case_from_the_command_line_without_peers(tmp_path):
-    command = [sys.executable, FOLDER / "run.py", *"--quick --no-peers --only info_nce --against naive".split()]
-    done = subprocess.run([*command, "--out", tmp_path / "R.md"], capture_output=True, text=True, check=True)
+def test_one_case_from_the_command_line_without_peers(tmp_path, monkeypatch, capsys):
+    """All of it but the processes, each of which would load torch."""
+
+    def here(_, what, *words, **options):
+        worker.main(what, *map(str, words))
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    monkeypatch.setattr(environment, "ask", here)
+    monkeypatch.setattr(run, "BUILT", tmp_path)
+    command = "run.py --quick --no-peers --only info_nce --size 40 --against naive --against nobody"
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--out", str(tmp_path / "R.md")])
+    run.main()
     lines = (tmp_path / "R.md").read_text().splitlines()
-    assert cells(lines, "naive torch")[6] == "yes", lines
-    assert "info_nce 512 round 1, naive torch" in done.stderr
+    assert cells(lines, "naive torch")[6] == "yes"
+    assert json.loads((tmp_path / "results.json").read_text())[0][:2] == ["info_nce", 40]
+
+
+def test_a_measurement_in_a_process_of_its_own():
+    found = environment.ask(Path(sys.executable), "measure", "meters", "ches", "naive torch", 8, 0, gib=4, threads=1)
+    assert found["seconds"] > 0
+    assert found["mib"] >= 8 * 256 * 1024 * 4 / 2**20  # the masked states of one side
 
 
 def test_a_peer_that_is_missing_or_has_no_room_is_a_line(monkeypatch, capsys):

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 OURS = "labkit"
-FILES = ("contrastive", "preference", "meters", "imports", "epoch")
+FILES = ("contrastive", "spread", "preference", "meters", "imports", "epoch")
 
 
 class Skip(Exception):
@@ -64,18 +64,22 @@ class Case:
 
         return enter
 
-    def told(self) -> dict[str, Any]:
-        """All that the one who calls the workers must know."""
+    def told(self, file: str) -> dict[str, Any]:
+        """All that the one who calls the workers must know; `file` is where it stands."""
         kept = ("name", "title", "sizes", "quick", "large", "growth")
         return {
             **{name: getattr(self, name) for name in kept},
-            "file": self.inputs.__module__.rpartition(".")[2],
+            "file": file,
             "targets": [vars(target) for target in self.targets],
             "contenders": {name: contender.up_to for name, contender in self.contenders.items()},
         }
 
 
-def cases(*files: str) -> dict[str, Case]:
-    """The comparisons of these files, or all of them, in the order of the report."""
-    found = [case for file in files or FILES for case in import_module(f"benchmarks.cases.{file}").CASES]
-    return {case.name: case for case in found}
+def cases(file: str) -> dict[str, Case]:
+    """The comparisons of one file."""
+    return {case.name: case for case in import_module(f"benchmarks.cases.{file}").CASES}
+
+
+def told() -> dict[str, dict[str, Any]]:
+    """Every comparison in words and numbers, in the order of the report."""
+    return {name: case.told(file) for file in FILES for name, case in cases(file).items()}

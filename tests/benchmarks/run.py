@@ -97,7 +97,7 @@ def main() -> None:
     cases = about["cases"]
     if unknown := set(asked.only or []) - set(cases):
         raise SystemExit(f"--only: no comparison is called {', '.join(sorted(unknown))}; there are {', '.join(cases)}")
-    for name, why in about["missing"].items():
+    for name, why in ({} if asked.no_peers else environment.ask(interpreter, "fetch")).items():
         say(f"{name}: {why}")
     bench, facts = Bench(asked, interpreter), machine.facts(about)
     for case in cases.values():

@@ -1,4 +1,4 @@
-"""One measurement in a fresh process, as a line of JSON: `worker.py measure FILE CASE CONTENDER SIZE SEED`; or `about`."""
+"""One measurement in a fresh process, as a line of JSON: `worker.py measure FILE CASE CONTENDER SIZE SEED`; or `about`, `fetch`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import torch  # noqa: E402
 
 from benchmarks import sources  # noqa: E402
 from benchmarks.meter import Meter, at_most  # noqa: E402
-from benchmarks.registry import Case, Skip, cases  # noqa: E402
+from benchmarks.registry import Case, Skip, cases, told  # noqa: E402
 from benchmarks.torchvision_alone import let_it_load  # noqa: E402
 
 SHORT, MORE = 0.2, 15  # a call shorter than this many CPU seconds is repeated so many times
@@ -86,14 +86,16 @@ def versions() -> dict[str, str]:
 
 
 def about() -> dict[str, Any]:
-    """Versions, threads and the device; fetches the two files that are no packages."""
+    """Versions, threads and the device."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return {"versions": versions(), "threads": torch.get_num_threads(), "gpu": gpu, "missing": sources.fetch()}
+    return {"versions": versions(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def main(what: str, *arguments: str) -> None:
     if what == "about":
-        found = {**about(), "cases": {name: case.told() for name, case in cases().items()}}
+        found = {**about(), "cases": told()}
+    elif what == "fetch":
+        found = sources.fetch()
     else:
         file, name, contender, size, seed = arguments
         try:
