@@ -1,4 +1,7 @@
-"""One measurement in a fresh process, as a line of JSON: `worker.py measure FILE CASE CONTENDER SIZE SEED`; or `about`, `fetch`."""
+"""One measurement in a fresh process, as a line of JSON: `worker.py measure FILE CASE CONTENDER SIZE SEED`.
+
+`worker.py about` tells versions and cases; `worker.py fetch` brings the two files that are no packages.
+"""
 
 import json
 import os
