@@ -4,6 +4,10 @@ Every process draws the same batch and the same views, and embeds its own part o
 made in tiles compares one's own part with everyone's, which go round (`labkit.gather.across`); any other loss gets all rows
 gathered (`labkit.gather.rows`). The mean of all processes' gradients is then the gradient of the whole batch, and every process
 takes the same step. Rank 0 writes what is kept, and reads it for all: a run can be taken up by another number of processes.
+
+Rounding is all that differs, but a learning rate at the edge of what is stable doubles it at every step, as it would a change
+of the first weights by 1e-7. Such a run is kept beside that of one process, which is exact to the bit. Across machines it lies
+where rank 0's `LABKIT_HOME` is: let that be a folder they share, and every Run finds its weights.
 """
 
 import atexit
