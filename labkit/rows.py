@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-BLOCK_NUMBERS = 2**18  # of rows that are looked at one by one: 2 MiB in float64
+BLOCK_NUMBERS = 2**15  # of rows that are looked at one by one: 256 KiB in float64, which a cache holds
 
 
 def in_turn(fn: Callable[..., Tensor], *tensors: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
