@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.paths import home
-from labkit.sweep.backends import Place, opened
+from labkit.sweep.backends import Place, known, opened
 from labkit.sweep.book import Book
 from labkit.sweep.grid import axes, configs
 from labkit.sweep.table import Sweep, pyarrow
@@ -48,13 +48,14 @@ def sweep(
             `"alignment"`, `"effective_rank"`, of the final snapshot), and functions of a Run to a number or a dict of
             numbers; or a dict of these, whose keys are then the columns. Changed meters are measured again, without training.
         backend: "loky" (processes of this machine), "dask", "ray", or "sequential" (in this process, to debug).
-        jobs: how many runs at once; -1 takes all cores, or all workers of the cluster.
-        threads: of each run. On the CPU the bits of a run depend on this number and on no other thing here: one sweep gives
-            the same numbers on every backend and with any `jobs`. (`labkit.fit` by itself takes all cores.)
+        jobs: how many runs at once; -1 takes all cores, or all workers of the cluster. Runs on one GPU share its memory.
+        threads: of each run. On the CPU the bits of a run depend on this number, and on nothing else that is asked here: the
+            numbers are the same on every backend, with any `jobs`. (`labkit.fit` by itself takes all cores, and what it trained
+            before is taken as it is.)
         name: of the sweep's folder, `LABKIT_HOME/sweeps/NAME`; without one it is named after the grid.
         retry: try failed runs again; otherwise they stay failed, since most would fail in the same way.
-        client: for "dask" a `distributed.Client` or a scheduler's address, for "ray" an address. Without one: the client that
-            is there, an initialised Ray, `RAY_ADDRESS`; or else a cluster of this machine's cores for the time of the call.
+        client: for "dask" a `distributed.Client` or a scheduler's address, for "ray" a cluster's address. Without one: the
+            client that is there, an initialised Ray, `RAY_ADDRESS`; or else this machine's cores, for the time of the call.
         progress: a bar over the runs, with the failures counted, after two seconds.
         options: handed on to joblib's backend: `ray_remote_args={"num_gpus": 1}`, `resources={"GPU": 1}` of Dask.
 
@@ -76,7 +77,8 @@ def sweep(
         cluster.scale(jobs=4)
         labkit.sweep(config, over, backend="dask", client=cluster.get_client())
 
-    On Kubernetes, with a KubeRay cluster: `RAY_ADDRESS=ray://HEAD:10001`, or `client="ray://HEAD:10001"`, and backend="ray".
+    On Kubernetes, a KubeRay cluster whose image has labkit: hand the script in as a job, and it finds the cluster by itself
+    (`ray job submit --address http://HEAD:8265 -- python script.py`).
 
     >>> from labkit.training import call
     >>> base = Config(data=call("gaussian", n=64), model=call("linear", out=4), augment="noise", steps=3, batch=16)
@@ -85,12 +87,11 @@ def sweep(
     ([0.1, 1.0], ['done', 'done'], 2)
     """
     pyarrow()
+    known(backend, jobs, threads, client)
     every, asked = configs(grid, over), named(meters)
     columns = axes(every, over)
     if clash := sorted(set(asked) & set(columns)):
         raise ValueError(f"meters: {clash[0]!r} is an axis of this grid; give the meter another name")
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads must be a whole number >= 1, got {threads!r}")
     folder = place(name, every)
     told: dict[str, Any] = {"meters": asked, "measures": stands_for(asked), "threads": threads, "parent": os.getpid()}
     every_job = [Job(config, home=str(home().resolve()), folder=str(folder), **told) for config in every]
@@ -150,7 +151,9 @@ def lost(book: Book, place: Place, jobs: list[Job], *, one_by_one: bool = False)
                 taken.append((by_name[row["name"]], row["died"]))
             else:
                 book.enter(by_name[row["name"]], row)
-    except place.deaths as death:  # of all workers: those that were at work were at the first ones, since none waits in a queue
+    except place.deaths as death:  # of all workers: they were at the first of those that are left, since none waits in a queue
+        if "un-serialize" in str(death):
+            raise TypeError("meters: a worker cannot import what they are made of; write them where it can") from death
         left = [job for job in jobs if job.name not in book.kept]
         return [(job, death) for job in left[: 1 if one_by_one else place.at_once]]
     return taken

@@ -41,22 +41,22 @@ def needed(module: str, what: str) -> Any:
         raise ImportError(f"{what} needs {module.partition('.')[0]}: pip install 'labkit[scale]' ({error})") from error
 
 
-@contextlib.contextmanager
-def opened(name: str, jobs: int, threads: int, client: Any, options: dict[str, Any]) -> Iterator[Place]:
-    """The backend of this name, for the time of a sweep.
-
-    Raises:
-        ValueError: a backend that is not one of `NAMES`. ImportError: one whose package is not installed.
-    """
+def known(name: str, jobs: int, threads: int, client: Any) -> None:
+    """Refuse what no backend would understand."""
     if name not in NAMES:
         why = "; threads of one process would share its random stream" if name == "threading" else ""
         raise ValueError(f"backend must be one of {', '.join(NAMES)}, got {name!r}{why}")
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or not (jobs >= 1 or jobs == -1):
-        raise ValueError(f"jobs must be a whole number >= 1, or -1 for as many as there are cores, got {jobs!r}")
+    for what, value in (("jobs", jobs), ("threads", threads)):
+        if isinstance(value, bool) or not isinstance(value, int) or not (value >= 1 or (what == "jobs" and value == -1)):
+            also = ", or -1 for as many as there is room for" if what == "jobs" else ""
+            raise ValueError(f"{what} must be a whole number >= 1{also}, got {value!r}")
     if client is not None and name not in ("dask", "ray"):
         raise ValueError(f"client is for the backends dask and ray, not for {name}")
-    with {"loky": loky, "dask": dask, "ray": ray, "sequential": sequential}[name](jobs, threads, client, options) as place:
-        yield place
+
+
+def opened(name: str, *asked: Any) -> contextlib.AbstractContextManager[Place]:
+    """The backend of this name, for the time of a sweep; an ImportError where its package is not installed."""
+    return {"loky": loky, "dask": dask, "ray": ray, "sequential": sequential}[name](*asked)
 
 
 @contextlib.contextmanager
@@ -150,7 +150,7 @@ def no_script() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ray(jobs: int, threads: int, client: Any, options: dict[str, Any]) -> Iterator[Place]:
-    """`client` is an address ("auto", "ray://..."); without one: Ray as it runs, `RAY_ADDRESS`, or this machine's cores."""
+    """`client` is an address ("auto", "HEAD:6379"); without one: Ray as it runs, `RAY_ADDRESS`, or this machine's cores."""
     engine = needed("ray", "backend='ray'")
     importlib.import_module("ray.util.joblib").register_ray()
     from ray.util.joblib.ray_backend import RayBackend
@@ -178,16 +178,27 @@ def ray(jobs: int, threads: int, client: Any, options: dict[str, Any]) -> Iterat
     ours = not engine.is_initialized()
     if ours:
         address = client or os.environ.get("RAY_ADDRESS") or "local"
-        asked = {} if address != "local" else local_ray(jobs, threads)
-        start(engine, address=address, log_to_driver=False, logging_level="ERROR", **asked)
+        here = local_ray(jobs, threads) if address == "local" else {}
+        start(engine, address=address, log_to_driver=False, logging_level="ERROR", **here)
     try:
-        cores = int(engine.cluster_resources()["CPU"])
-        workers = max(1, cores // threads)
-        options = {"ray_remote_args": {"num_cpus": threads}, **options}
+        asked = {"num_cpus": threads, **options.pop("ray_remote_args", {})}
+        workers = room(engine.cluster_resources(), asked)
+        if workers == 1:  # there must be two actors: the second one waits, and takes nothing
+            asked |= {name: asked[name] / 2 for name in ("num_cpus", "num_gpus") if name in asked}
+        options = {"ray_remote_args": asked, **options}
         yield Place(lambda: Ray(**options), workers if jobs == -1 else min(jobs, workers), (engine.exceptions.RayError,))
     finally:
         if ours:
             engine.shutdown()
+
+
+def room(there: dict[str, float], asked: dict[str, Any]) -> int:
+    """How many actors of this kind a cluster has room for at once."""
+    each = {"CPU": asked["num_cpus"], "GPU": asked.get("num_gpus", 0), **asked.get("resources", {})}
+    found = min(int(there.get(name, 0) // number) for name, number in each.items() if number)
+    if not found:
+        raise ValueError(f"Ray's cluster has no room for one run: it has {there}, and a run asks for {each}")
+    return found
 
 
 def start(engine: Any, **asked: Any) -> None:
