@@ -1,7 +1,6 @@
 """CPU seconds of one call, and the memory that it takes beside what is there: the numbers behind every ratio."""
 
 import ctypes
-import gc
 import os
 import sys
 import time
@@ -29,7 +28,6 @@ class Meter:
         self.cuda = device == "cuda"
 
     def __enter__(self) -> "Meter":
-        gc.collect()
         self.before = self.reset()
         self.start, self.begun = self.clock(), time.perf_counter()
         return self

@@ -3,6 +3,7 @@
 `worker.py about` tells versions and cases; `worker.py fetch` brings the two files that are no packages.
 """
 
+import gc
 import json
 import os
 import statistics
@@ -62,6 +63,7 @@ def measure(file: str, name: str, contender: str, size: int, seed: int) -> dict[
         passes(run, drawn(case, case.warm, seed))
     if limit := os.environ.get("LABKIT_BENCH_GIB"):
         at_most(float(limit))
+    gc.collect()
     with Meter(device()) as meter:
         value = passes(run, given)
     found = {"seconds": meter.seconds, "wall": meter.wall, "mib": meter.mib, "value": value, "slope": slope(given)}
