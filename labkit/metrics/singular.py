@@ -1,6 +1,7 @@
 """Singular values by the smaller Gram matrix: where it is as exact as an SVD, in float64."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch.nn.functional import pad
 NOISE = 4 * np.finfo(float).eps  # of the largest eigenvalue of a Gram matrix: how it is rounded
 EXACT = 1e-10  # of the sum of the singular values: what rounding may do to them
 SQUARED = 1e100  # a square of it is a number, and a product of some; so are those of 1 / SQUARED
+STRIP = 2**20  # numbers at a time: 8 MiB in float64
+LONG = 1e10  # products from which two threads are worth their waiting for each other
 
 
 def singular_values(z: Tensor, center: bool) -> Tensor:
@@ -21,20 +24,37 @@ def singular_values(z: Tensor, center: bool) -> Tensor:
     A Gram matrix takes a third of an SVD's time, but it holds squares, rounded to 1e-16 of the largest: singular values below
     1e-8 of the largest are lost. An SVD is made after all where that matters, where a gradient is wanted, and off the CPU.
     """
-    z = z.double()
     if not z.requires_grad and z.device.type == "cpu" and 1 / SQUARED < max(map(abs, z.aminmax())) < SQUARED:
-        sigma = by_gram(centred(z, center), center)
+        sigma = by_gram(z, center)
         if (NOISE * sigma[0] ** 2 / sigma).sum() < EXACT * sigma.sum():
             return pad(sigma, (0, min(z.shape) - len(sigma)))
-    return torch.linalg.svdvals(centred(z, center))
+    return torch.linalg.svdvals(centred(z.double(), center))
 
 
 def by_gram(z: Tensor, center: bool) -> Tensor:
     """Those that are not 0 by centring alone."""
-    if center and len(z) <= z.shape[1]:  # a reflection that takes (1 ... 1) to the first row: that row is 0 now and can go
-        z = z[1:] + z[:1] / (len(z) ** 0.5 - 1)
-    a = (z if len(z) >= z.shape[1] else z.T).numpy()
-    return torch.from_numpy(np.sqrt(eigenvalues(a.T @ a).clip(min=0))[::-1].copy())
+    with one_thread() if z.numel() * min(z.shape) < LONG else nullcontext():
+        gram = sum(a.T @ a for a in strips(z.numpy(), center))  # of which numpy computes only one half
+    return torch.from_numpy(np.sqrt(eigenvalues(gram).clip(min=0))[::-1].copy())
+
+
+def strips(z: np.ndarray, center: bool) -> Iterator[np.ndarray]:
+    """Parts of z, or of its transpose, in float64: their Gram matrices add up to the smaller one, without a copy of all rows.
+
+    By numpy, in one thread: torch's would wait for each other at every part.
+    """
+    n, d = z.shape
+    if n > d or (n == d and not center):
+        mean = z.mean(0, dtype=float) if center else np.zeros(d)
+        for i in range(0, n, max(1, STRIP // d)):
+            yield z[i : i + max(1, STRIP // d)] - mean
+        return
+    for j in range(0, d, max(1, STRIP // n)):
+        part = z[:, j : j + max(1, STRIP // n)].astype(float)
+        if center:  # a reflection that takes (1 ... 1) to the first row: that row is 0 now and can go
+            part -= part.mean(0)
+            part = part[1:] + part[:1] / (n**0.5 - 1)
+        yield part.T
 
 
 def eigenvalues(gram: np.ndarray) -> np.ndarray:
