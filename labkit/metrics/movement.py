@@ -9,6 +9,8 @@ from torch import Tensor
 
 from labkit.registry import checked, meter
 
+PART = 2**20  # states' numbers at a time: 8 MiB in float64
+
 
 @meter(
     "2410.08847", oracle="princeton-nlp/unintentional-unalignment ches.py", unit="pair", invariant=frozenset(), sizes={"n": 1}
@@ -57,7 +59,9 @@ def summed(hidden: Float[Tensor, "n t d"], mask: Bool[Tensor, "n t"], name: str,
     counts = mask.sum(-1, keepdim=True)
     if (counts == 0).any():
         raise ValueError(f"{name} marks no state in row {int((counts == 0).flatten().nonzero()[0])}")
-    total = torch.einsum("ntd,nt->nd", hidden.double(), mask.double())
+    some = max(1, PART // hidden[0].numel())  # in float64, but never a copy of all states
+    pairs = zip(hidden.split(some), mask.split(some), strict=True)
+    total = torch.cat([torch.einsum("ntd,nt->nd", h.double(), m.double()) for h, m in pairs])
     return total / counts if mean else total
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from labkit.tiled import once
 
-PART = {"cpu": 2**20, "cuda": 2**26}  # logits at a time: 4 MiB, which a processor's cache holds
+PART = 2**20  # logits at a time: 4 MiB, which a processor's cache holds
+ON_GPU = 2**26  # the same there, where every part has to be started: 256 MiB
 ONCE = (
     "log-probabilities of this many logits have no second derivative; ask for fewer sequences at a time, or write "
     "logits.log_softmax(-1).gather(-1, ids)"
@@ -34,13 +35,13 @@ class Chosen(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         """`given (onehot - softmax)`, 0 where nothing is marked."""
-        logits, ids, marked = ctx.saved_tensors
+        logits, ids, marked = (x.detach() for x in ctx.saved_tensors)
         slope = logits.new_empty(logits.shape)
         done, buffer = torch.zeros_like(marked), rows_of_a_part(logits)
         for part, all_of_it in parts(logits, marked):
             here, out = marked[part], slope[part].flatten(0, 1)
             target = out if all_of_it else buffer[: int(here.sum())]
-            g, said = given[0][part][here][:, None], ids[part][here][:, None]
+            g, said = given[0].detach()[part][here][:, None], ids[part][here][:, None]
             torch.softmax(rows(logits[part], here), -1, out=target).mul_(-g).scatter_add_(-1, said, g)
             if not all_of_it:
                 out.zero_()[here.flatten()] = target
@@ -58,8 +59,7 @@ def plain_chosen(logits: Float[Tensor, "n t v"], ids: Int[Tensor, "n t"], marked
 
 def parts(logits: Tensor, marked: Tensor) -> Iterator[tuple[tuple[slice, slice], bool]]:
     """Some sequences, or some places of one, at a time, if anything is marked there; and whether everything is."""
-    n, t, v = logits.shape
-    places = max(1, PART.get(logits.device.type, PART["cuda"]) // v)
+    (n, t, _), places = logits.shape, at_a_time(logits)
     some, marks = max(1, places // t), marked.cpu()
     for i in range(0, n, some):
         for j in range(0, t, places):
@@ -68,9 +68,14 @@ def parts(logits: Tensor, marked: Tensor) -> Iterator[tuple[tuple[slice, slice],
                 yield part, bool(marks[part].all())
 
 
-def rows_of_a_part(logits: Tensor) -> Float[Tensor, "rows v"]:
+def at_a_time(logits: Float[Tensor, "n t v"]) -> int:
+    """How many places."""
+    return max(1, (PART if logits.device.type == "cpu" else ON_GPU) // logits.shape[-1])
+
+
+def rows_of_a_part(logits: Float[Tensor, "n t v"]) -> Float[Tensor, "rows v"]:
     n, t, v = logits.shape
-    return logits.new_empty(min(n * t, max(1, PART.get(logits.device.type, PART["cuda"]) // v)), v)
+    return logits.new_empty(min(n * t, at_a_time(logits)), v)
 
 
 def rows(part: Float[Tensor, "k s v"], marked: Bool[Tensor, "k s"]) -> Float[Tensor, "rows v"]:

@@ -134,12 +134,13 @@ class Headed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         """`given (onehot - softmax)` of every tile, times the head for `states`, and times `states` for the head."""
-        states, head, bias, said, top, total = ctx.saved_tensors
+        saved: Any = (x if x is None else x.detach() for x in ctx.saved_tensors)
+        states, head, bias, said, top, total = saved
         for_states, for_head, for_bias = (
             torch.zeros_like(x) if wanted else None
             for x, wanted in zip((states, head, bias), ctx.needs_input_grad[:3], strict=True)
         )
-        share = -given[0][:, None] / total  # what an exponential counts: of a row and not of a tile, so of the thin factors
+        share = -given[0].detach()[:, None] / total  # what an exponential of this row counts: put into the thin factors
         weighted = share * states
         for r, c, tile in ctx.cut.over(states, head, bias):
             bent = ctx.cut.cap(tile)
