@@ -60,9 +60,7 @@ def guide(ax: Any, x: np.ndarray, y: np.ndarray, slope: int) -> None:
     x = x[-4:].astype(float)
     line = 0.45 * y[-1] * (x / x[-1]) ** slope
     ax.plot(x, line, color=theme.MUTED, linewidth=1.5, linestyle="--")
-    ax.annotate(
-        f"slope {slope}", (x[-1], line[-1]), (0, -14), textcoords="offset points", ha="right", va="top", color=theme.MUTED
-    )
+    ax.annotate(f"slope {slope}", (x[0], line[0]), (8, -1), textcoords="offset points", va="top", color=theme.MUTED)
 
 
 @theme.styled
@@ -124,7 +122,7 @@ def seen_from_the_truth(panels: Mapping[str, Mapping[str, np.ndarray]]) -> "Figu
     Args:
         panels: title -> way -> `(seeds, 2)`: cosine with the true gradient, length over the true one's. A line for each seed.
     """
-    figure, axes = theme.canvas(len(panels), width=6 * len(panels), height=4.9, sharey=True, squeeze=False)
+    figure, axes = theme.canvas(len(panels), width=6 * len(panels), height=5.4, sharey=True, squeeze=False)
     for ax, (title, ways) in zip(axes[0], panels.items(), strict=True):
         for i, (name, values) in enumerate(ways.items()):
             cosine, length = np.clip(values[:, 0], -1, 1), values[:, 1]
