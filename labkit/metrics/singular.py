@@ -45,9 +45,10 @@ def strips(z: np.ndarray, center: bool) -> Iterator[np.ndarray]:
     """
     n, d = z.shape
     if n > d or (n == d and not center):
-        mean = z.mean(0, dtype=float) if center else np.zeros(d)
+        mean = z.mean(0, dtype=float) if center else None
         for i in range(0, n, max(1, STRIP // d)):
-            yield z[i : i + max(1, STRIP // d)] - mean
+            part = z[i : i + max(1, STRIP // d)].astype(float)
+            yield part if mean is None else part - mean
         return
     for j in range(0, d, max(1, STRIP // n)):
         part = z[:, j : j + max(1, STRIP // n)].astype(float)
