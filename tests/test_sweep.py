@@ -112,6 +112,14 @@ def test_what_is_not_installed_is_named_with_the_command_that_installs_it(monkey
         sweep(BASE, backend="ray")
 
 
+def test_ray_is_asked_for_as_many_actors_as_have_room():
+    cluster = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
+    assert places.room(cluster, {"num_cpus": 1}) == 16
+    assert places.room(cluster, {"num_cpus": 3, "num_gpus": 1}) == 4
+    with pytest.raises(ValueError, match="no room for one run"):
+        places.room(cluster, {"num_cpus": 1, "resources": {"TPU": 1}})
+
+
 # ------------------------------------------------------------------ the table
 
 
