@@ -48,6 +48,7 @@ class Bench:
 
     def __init__(self, asked: argparse.Namespace, interpreter: Path):
         self.asked, self.interpreter = asked, interpreter
+        self.threads = asked.threads or (1 if asked.quick else None)  # several processes share the cores there
         self.gib = asked.memory or machine.free_gib() * 0.75
         self.found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = {}
 
@@ -64,7 +65,7 @@ class Bench:
 
     def ask(self, case: dict[str, Any], name: str, size: int) -> dict[str, Any]:
         words = ("measure", case["file"], case["name"], name, size, self.asked.seed)
-        return environment.ask(self.interpreter, *words, gib=self.gib, threads=self.asked.threads)
+        return environment.ask(self.interpreter, *words, gib=self.gib, threads=self.threads)
 
     def contenders(self, case: dict[str, Any], size: int) -> list[str]:
         wanted = self.asked.against

@@ -26,7 +26,7 @@ def steps(images: int, draw: torch.Generator) -> tuple[int]:
 
 
 epoch = Case(
-    "epoch", "A SimCLR epoch on Fashion-MNIST, batches of 256, images", steps, (10240,), 2048, large=(59904,), warm=512,
+    "epoch", "A SimCLR epoch on Fashion-MNIST, batches of 256, images", steps, (10240,), 768, large=(59904,), warm=512,
     again=False, targets=(Target("seconds", 0.5, RECOMMENDED), Target("seconds", 0.5, AS_OURS)),
 )  # fmt: skip
 
