@@ -91,6 +91,7 @@ show(
 held = {name: dict(zip(pairs.tolist(), values.tolist(), strict=True)) for name, (pairs, values, _) in ways.items()}
 claim("whole, eight times the pairs: so many times the bytes", held["whole"][8192] / held["whole"][1024], ">", 55)
 claim("in tiles", held["in tiles"][8192] / held["in tiles"][1024], "<", 8)
+claim("65,536 pairs in tiles, over 4,096 whole", held["in tiles"][65536] / held["whole"][4096], "<", 0.5)
 claim("counted now, whole, twice the pairs: so many times the bytes", counted[True][-1] / counted[True][-2], ">", 3.5)
 spent = {name: np.polyfit(np.log(pairs[-4:]), np.log(seconds[-4:]), 1)[0] for name, (pairs, _, seconds) in ways.items()}
 claim("but time grows with the square even in tiles: the slope", abs(spent["in tiles"] - 2), "<", 0.3)
@@ -415,7 +416,7 @@ show(
     f"at {sizes[0]} pairs. All pieces added up: {added[0]:.2f} at {sizes[0]}, {added[-2]:.3f} at {sizes[-2]}. Cached: 1.",
 )
 claim("cached, it is the gradient of the whole batch: cosine off by", abs(near["cached"] - 1).max(), "<", 1e-4, kind="exact")
-claim("added up, pieces of 16 are another gradient", near["all pieces, added up"][:, 0], "<", 0.95)
+claim("added up, pieces of 16 are another gradient", near["all pieces, added up"][:, 0], "<", 0.98)
 claim("adding up beats one piece", near["all pieces, added up"][:, 0] - near["one piece"][:, 0], ">", 0)
 claim("and larger pieces are nearer", near["all pieces, added up"][:, -2] - near["all pieces, added up"][:, 0], ">", 0)
 
