@@ -65,9 +65,11 @@ def uniformity(z: Float[Tensor, "n d"], *, t: Scalar = 2, normalize: bool = True
     >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
     tensor(-8.)
     """
+    if normalize and in_tiles(len(z), len(z), z, None):
+        points = unit(z)
+        if SPREAD <= t * (1 - points.mean(0, dtype=torch.float64).square().sum()) <= GENTLE:
+            return log_mean_potential(points, t).to(z.dtype)
     points = unit(z.double()) if normalize else z.double()
-    if normalize and in_tiles(len(z), len(z), z, None) and SPREAD <= t * (1 - points.mean(0).square().sum()) <= GENTLE:
-        points = points.to(z.dtype)
     return log_mean_potential(points, t).to(z.dtype)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit.registry import checked, meter
 
-PART = 2**20  # states' numbers at a time: 8 MiB in float64
+PART = 2**16  # numbers of states at a time: half a MiB in float64, which the cache holds
 
 
 @meter(
