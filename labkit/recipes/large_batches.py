@@ -27,7 +27,7 @@ from labkit.training import Config, Run, call, fit
 
 # ---------------------------------------------------------------- memory and time of the loss
 
-WHOLE = (256, 512, 1024, 2048, 4096, 8192)  # pairs; of 16,384 the matrix of logits alone would take 4 GiB, and four are made
+WHOLE = (256, 512, 1024, 2048, 4096, 8192)  # pairs; of 16,384 one matrix of logits takes 4 GiB, and three are held
 TILED = (*WHOLE, 16384, 32768, 65536)
 
 
