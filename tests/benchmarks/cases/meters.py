@@ -8,7 +8,7 @@ from benchmarks.registry import OURS, Case, Target
 from labkit import metrics
 
 WIDTH = 128
-SVD = "svdvals"
+SVD, WIDE_SVD = "svdvals", "svdvals in float64"
 
 
 def faded(n: int, draw: torch.Generator) -> tuple[Tensor]:
@@ -32,7 +32,7 @@ def answers(n: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tens
 
 
 effective_rank = Case("effective_rank", "Effective rank, rows of 128", faded, (20000,), 2000, targets=(
-    Target("seconds", 0.35, SVD, 20000),
+    Target("seconds", 0.35, WIDE_SVD, 20000), Target("seconds", 0.35, SVD, 20000),
 ))  # fmt: skip
 
 
@@ -48,8 +48,9 @@ def naive_effective_rank(z):
     return torch.special.entr(p).sum().exp()
 
 
-@effective_rank.by("svdvals in float64")
+@effective_rank.by(WIDE_SVD)
 def _(z):
+    """In the precision that ours has."""
     return naive_effective_rank(z.double())
 
 
