@@ -45,8 +45,8 @@ def head_logps(
         temperature: > 0, divides the logits at last.
         softcap: c > 0, as some models bound their logits; None does not.
         average: divide by the number of counted tokens.
-        block_size: places and words of a tile; None makes up to 2^20 logits at once, and tiles above, which have no second
-            derivative.
+        block_size: places and words of a tile; None makes up to 2^20 logits at once, and tiles of 2,048 above, which have
+            no second derivative.
 
     Raises:
         ValueError, TypeError: shapes that differ, NaN, a row without a marked token after position 0, a marked id outside
@@ -69,6 +69,7 @@ def head_logps(
         logits = capped(states @ head.T if bias is None else torch.addmm(bias, states, head.T), softcap)
         found = plain_chosen(logits[None], said[None], torch.ones_like(said[None], dtype=torch.bool))[0]
     else:
+        size = size if block_size else 2 * size  # nothing here is symmetric, and threads wait for each other at every tile
         found = Headed.apply(states, head, bias, said, Cut(size, softcap))
     logps = found.new_zeros(marked.shape).masked_scatter(marked, found).sum(-1)
     return logps / marked.sum(-1) if average else logps
