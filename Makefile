@@ -34,7 +34,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(PY)
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "labkit: installing what the tests need"
-	@$(PIP) -q -e '.[lm,course,dev]'
+	@$(PIP) -q -e '.[lm,course,scale,dev]'
 	@touch $@
 
 $(VENV)/.apps: $(VENV)/.base

@@ -36,8 +36,22 @@ HOME = {
     "check_objective": "battery",
     "forecast": "forecast",
     "Forecast": "forecast",
+    "sweep": "sweep",
+    "Sweep": "sweep",
 }
-ROOMS = {"data", "explorers", "figures", "grading", "lessons", "losses", "metrics", "models", "preferences", "training"}
+ROOMS = {
+    "data",
+    "explorers",
+    "figures",
+    "gather",
+    "grading",
+    "lessons",
+    "losses",
+    "metrics",
+    "models",
+    "preferences",
+    "training",
+}
 __all__ = [*HOME]
 
 

@@ -9,11 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from labkit import gather
-from labkit.ahead import Recognised
 from labkit.checks import Reduction, Scalar
 from labkit.energy import log_mean_potential, with_heights
 from labkit.rows import in_turn
-from labkit.tiled import Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions, wide
+from labkit.tiled import Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions, wide
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -97,7 +96,7 @@ def partitions(
     if gather.active():
         size, made = size or whole(a, b), gather.log_partitions
     if size is not None and ids is not None:  # those with the same id side by side, so that most tiles hold none of them
-        order = ids.argsort()
+        order = ids.argsort(stable=True)
         rows, _ = made(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
         return (found := rows[order.argsort()]), found
     x, y = sharpened(a, b, temperature)

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from torch.utils._pytree import tree_iter
 from labkit.registry import ENTRIES, Entry, catalog
 from labkit.tiled import TILE, free_memory, in_tiles
 
-MANY = 2048  # rows up to which a loss that keeps no matrix of logits is counted as it is
-WIDTHS = (8, 16)  # of rows that tiles are counted with
-ROWS = (128, 192)  # at which a whole matrix is
+LINEAR = (1024, 2048)  # rows at which a loss without a matrix of logits is counted
+SQUARE = (256, 512, 768)  # at which one with a whole matrix is
+TILED = (2048, 3072)  # at which one in tiles is
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def forecast(
 ) -> Forecast:
     """What one forward and backward pass of `loss` on `n` rows (pairs, instances, examples) of width `d` will take.
 
-    Memory is what the loss allocates where rows, width and tile are all so many times smaller, carried over: it has terms of
-    the first and of the second degree. Seconds are those of a small batch on this machine as it is now, times the pairs: right
-    within a factor of about two where nothing else is running. The forecast itself takes about a second.
+    Memory is what the loss allocates on a few thousand rows, carried over: it is linear in the rows, or a square where all
+    logits are kept. Seconds are those of a small batch on this machine as it is now, times the pairs: right within a factor
+    of about two where nothing else is running. The forecast itself takes about a second.
 
     Args:
         loss: a name of `labkit.catalog()`, the function itself, or `labkit.call("nt_xent", temperature=0.1)`.
@@ -92,15 +92,14 @@ def forecast(
         raise TypeError(f"dtype must be a floating torch.dtype, got {dtype!r}")
     run = partial(cost, entry, dtype=dtype, device=device, options=options)
     bytes_of = dtype.itemsize if dtype.itemsize > 4 else 4
-    side = (run(ROWS[1], 2).largest / bytes_of) ** 0.5 / ROWS[1]  # of the largest tensor: one or two where it is the logits
+    side = (run(SQUARE[0], 2).largest / bytes_of) ** 0.5 / SQUARE[0]  # of the largest tensor: one or two where it is the logits
     squares = side > 0.9
     size = None
     if entry.takes("block_size"):
         like = torch.empty(0, dtype=torch.promote_types(dtype, torch.float32), device=device)
         size = in_tiles(round(side) * n, round(side) * n, like, block_size)
-    peak = Peaks(lambda n, d, tile=None: run(n, d, block_size=tile).peak, d)
-    whole = peak.whole(n) if squares else peak.linear(n)
-    memory = whole if size is None else peak.tiled(n, size)
+    whole = carried(lambda rows: run(rows, d).peak, SQUARE if squares else LINEAR, n)
+    memory = whole if size is None else carried(lambda rows: run(rows, d, block_size=size).peak, TILED, n)
     small = min(n, 2 * TILE)
     seconds = min(run(small, d, block_size=size, counted=False).seconds for _ in range(3))
     return Forecast(
@@ -208,36 +207,11 @@ class Allocations(TorchDispatchMode):
 # -------------------------------------------------------------------------------------------------- to the size asked
 
 
-class Peaks(NamedTuple):
-    """From bytes counted at small sizes to those at large ones."""
-
-    count: Callable[..., int]
-    d: int
-
-    def linear(self, n: int) -> int:
-        """Nothing grows with the square of the rows."""
-        if n <= MANY:
-            return self.count(n, self.d)
-        half, full = (self.count(rows, self.d) for rows in (MANY // 2, MANY))
-        return round(full + (full - half) * (n - MANY) / (MANY // 2))
-
-    def whole(self, n: int) -> int:
-        """All logits at once."""
-        return self.count(n, self.d) if n <= ROWS[1] else self.scaled(n, [rows / n for rows in ROWS])
-
-    def tiled(self, n: int, tile: int) -> int:
-        """Tiles: linear in the rows from a few tiles on."""
-        scales = [min(width / self.d, 1.0 / factor) for width, factor in zip(WIDTHS, (2, 1), strict=True)]
-        if n <= 4 * tile:
-            return self.scaled(n, scales, tile)
-        some, more = (self.scaled(rows, scales, tile) for rows in (3 * tile, 4 * tile))
-        return round(more + (more - some) * (n - 4 * tile) / tile)
-
-    def scaled(self, n: int, scales: Sequence[float], tile: int | None = None) -> int:
-        """`a s^2 + b s` through what two scales take, at s = 1."""
-        sizes = [[max(2, round(s * x)) for x in (n, self.d, tile) if x is not None] for s in scales]
-        a, b = np.linalg.solve([[s * s, s] for s in scales], [self.count(*size) for size in sizes])
-        return round(float(a + b))
+def carried(count: Callable[[int], int], sizes: tuple[int, ...], n: int) -> int:
+    """The count of `n` rows; of more than the largest size, by the polynomial through all sizes."""
+    if n <= sizes[-1]:
+        return count(n)
+    return round(float(np.polyval(np.polyfit(sizes, [count(size) for size in sizes], len(sizes) - 1), n)))
 
 
 def amount(size: float) -> str:

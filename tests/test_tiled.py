@@ -148,7 +148,7 @@ def test_tiles_of_other_classes_are_not_made():
 def test_tiles_refuse_a_second_derivative_and_give_the_first(entry, monkeypatch):
     given = inputs(entry, n=N)
     dense = torch.autograd.grad(call(entry, (rows := {**given, **leaves(entry, given)}), block_size=WHOLE), leaf(rows))
-    monkeypatch.setattr("labkit.tiled.DENSE", 4)
+    monkeypatch.setattr("labkit.tiled.plan.DENSE", 4)
     for chosen in ({"block_size": 4}, {}):  # asked for, and by itself
         rows = {**given, **leaves(entry, given)}
         first = torch.autograd.grad(call(entry, rows, **chosen), leaf(rows), create_graph=True)

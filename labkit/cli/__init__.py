@@ -10,6 +10,7 @@ from labkit.cli.commands import catalog, data, doctor, dpo_doctor, pair, results
 from labkit.cli.grade import grade, grade_parser
 from labkit.cli.report import compare, compare_parser, report, report_parser
 from labkit.cli.servers import apps, lab
+from labkit.cli.sweep import sweep, sweep_parser
 
 EPILOG = "Each command explains itself: python -m labkit tour --help"
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--only", nargs="+", metavar="NN", help="lessons whose names begin with these")
     sub.add_argument("--output", type=Path, default=Path("build/tour"), metavar="FOLDER", help="default: %(default)s")
     sub.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="for one cell (default: %(default)g)")
+    sub.add_argument("--jobs", type=int, metavar="N", help="lessons at once (default: one for each core, at most four)")
     sub.add_argument("--open", action="store_true", help="open the pages in the browser")
 
     sub = command("lab", lab, "JupyterLab on the lessons, or on one explorer")
@@ -83,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
     grade_parser(command("grade", grade, "a course: hand out, collect, grade, give feedback (needs nbgrader)"))
 
+    sweep_parser(command("sweep", sweep, "train every run of a grid, here or on a cluster; one table of what they gave"))
     train_parser(command("train", train, "train one model, or find it where it was trained before"))
     return top
 

@@ -10,7 +10,7 @@ from typing import Any
 def tour(arguments: argparse.Namespace) -> int:
     from labkit.tour import tour as walk
 
-    ran = walk(arguments.output, only=arguments.only, smoke=arguments.smoke, timeout=arguments.timeout)
+    ran = walk(arguments.output, only=arguments.only, smoke=arguments.smoke, timeout=arguments.timeout, jobs=arguments.jobs)
     failed = [lesson["name"] for lesson in ran if lesson["error"]]
     page = (arguments.output / "index.html").resolve()
     print(f"\n{page.as_uri() if not failed else page}")

@@ -53,7 +53,7 @@ class Dataset:
         digest = hashlib.sha256()
         for name, tensor in {"x": self.x, "y": self.y, **dict(sorted(self.factors.items()))}.items():
             digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.cpu().contiguous().numpy())
+            digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def to(self, device: torch.device | str) -> "Dataset":

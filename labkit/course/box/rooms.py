@@ -27,13 +27,14 @@ SHUT: tuple[str, ...] = (
     "tiled",
     "gather",
     "forecast",
+    "rows",
     "recipes",
     "diagnose",
     "explorers",
 )
 SHUT += ("registry", "course", "selfcheck", "apps", "tour", "cli")
 OPEN = ("data", "models", "training", "figures", "reader", "lessons")
-BY_NAME = ("catalog", "diagnose", "Diagnosis", "DisplacementCallback", "restore")  # labkit.catalog, ...
+BY_NAME = ("catalog", "forecast", "diagnose", "Diagnosis", "DisplacementCallback", "restore")  # labkit.catalog, ...
 
 
 class Shut:

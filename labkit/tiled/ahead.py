@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.tiled import EXP, Tiles, once, partitions_slopes, plain, wide
+from labkit.tiled.gradients import once
+from labkit.tiled.plan import Tiles, wide
+from labkit.tiled.sums import EXP, partitions_slopes, plain
 
 THIN = 64  # rows of a strip at least, where there are as many: products of fewer are slow
 
@@ -46,7 +48,7 @@ class Recognised(torch.autograd.Function):
         else:  # rows that weigh differently are gone through once more
             none = torch.zeros(len(y), dtype=others.dtype)
             slopes = partitions_slopes(x, y, (others, none + torch.inf), pushed, none, ctx.tiles)
-        return *once(*slopes, -pushed.to(own.dtype)), None
+        return *once(*slopes, -pushed.to(own.dtype), of=(x, y, own, given)), None
 
 
 def strips(x: Tensor, y: Tensor, tiles: Tiles) -> Iterator[tuple[slice, Tensor]]:
