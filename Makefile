@@ -18,7 +18,7 @@ help:
 	@echo "make test        the tests (make test-all: every notebook and every browser test)"
 	@echo "make notebooks   write notebooks/*.ipynb from notebooks/*.py"
 	@echo "make check       format, lint, types, notebook pairs, links"
-	@echo "make bench       speed, side by side"
+	@echo "make bench       time and memory beside other libraries (make bench BENCH=--quick)"
 	@echo "make clean       remove what was built (not the environment, not your runs)"
 
 $(PY):
@@ -68,7 +68,7 @@ check: $(VENV)/.dev
 	@echo "labkit: links";        $(PYTEST) -q tests/test_links.py
 
 bench: $(VENV)/.dev
-	@$(PY) tests/benchmarks/losses.py
+	@$(PY) tests/benchmarks/run.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(BENCH)
 
 clean:
 	@echo "labkit: removing build/, dist/ and caches; the environment $(VENV) and your runs stay"

@@ -27,7 +27,7 @@ def dcl(
         z1, z2: two views, row by row of the same instances; L2-normalised inside.
         temperature: > 0.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
-        block_size: anchors at a time; None is dense up to 2,048 instances.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
@@ -106,7 +106,7 @@ def dhel(
         z1, z2: two views, row by row of the same instances; L2-normalised inside.
         temperature: > 0; the official code's default is 0.3.
         reduction: "none" gives `(n,)`, one value per instance.
-        block_size: instances at a time; None is dense up to 4,096.
+        block_size: rows and columns of a tile; None is dense up to 1,024.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.

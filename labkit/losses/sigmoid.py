@@ -32,7 +32,7 @@ def siglip(
         temperature: > 0; the paper learns it, from 0.1.
         bias: added to every logit; the paper learns it, from -10, because nearly all pairs are negatives.
         reduction: "none" gives `(2n,)`, first a to b, then b to a; "mean" is the official value, "sum" counts each pair twice.
-        block_size: anchors at a time; None is dense up to 4,096 instances.
+        block_size: rows and columns of a tile; None is dense up to 1,024 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.

@@ -32,7 +32,7 @@ def info_nce(
             positive and these, and one anchor is enough.
         temperature: > 0.
         reduction: "none" gives `(n,)`; rows only, see `clip_loss` for both directions.
-        block_size: anchors at a time; None is dense up to 4,096 anchors.
+        block_size: rows and columns of a tile; None is dense up to 1,024 anchors.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
@@ -77,7 +77,7 @@ def clip_loss(
         a, b: two modalities, row by row of the same instances; L2-normalised inside.
         temperature: > 0; the paper learns it, from 0.07 and down to 0.01.
         reduction: "none" gives `(2n,)`, first a to b, then b to a.
-        block_size: anchors at a time; None is dense up to 4,096 instances.
+        block_size: rows and columns of a tile; None is dense up to 1,024 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.
@@ -114,7 +114,7 @@ def nt_xent(
         z1, z2: two views, row by row of the same instances; L2-normalised inside.
         temperature: > 0; the paper tunes 0.1 to 0.5.
         reduction: "none" gives `(2n,)`, `z1`'s rows first.
-        block_size: anchors at a time; None is dense up to 2,048 instances.
+        block_size: rows and columns of a tile; None is dense up to 512 instances.
 
     Raises:
         ValueError, TypeError: shapes that differ, fewer than two rows, a row of zeros, NaN, integers, temperature <= 0.

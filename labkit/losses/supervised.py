@@ -36,7 +36,7 @@ def sup_con(
         temperature: > 0.
         form: "out" (the paper's recommendation) or "in".
         reduction: "none" gives one value per embedding, `(n,)` or `(n * v,)` with an instance's views side by side.
-        block_size: anchors at a time; None is dense up to 4,096 embeddings.
+        block_size: rows and columns of a tile; None is dense up to 1,024 embeddings.
 
     Anchors without a positive give 0 and count in the mean.
 
