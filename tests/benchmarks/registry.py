@@ -15,9 +15,9 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Ours is at most `at_most` times what `peer` takes of `what` ("seconds" or "mib"); without a peer, at most that much.
+    """Ours is at most `at_most` times what `peer` takes; without a peer, at most that much.
 
-    size: at this size alone; None means at every size.
+    what: "seconds" of CPU, "wall" by the clock, or "mib". size: at this size alone; None means at every size.
     """
 
     what: str

@@ -8,7 +8,8 @@ from typing import Any
 
 OURS = "labkit"
 GROWING = 4096  # rows from which the exponents of growth are read
-UNITS = {"seconds": "CPU seconds", "mib": "peak extra MiB"}
+UNITS = {"seconds": "CPU seconds", "wall": "seconds by the clock", "mib": "peak extra MiB"}
+GROWS = ("seconds", "mib")
 SAME = 2e-3  # relative difference up to which two losses, and their gradients, are called the same
 
 HEAD = """# labkit beside its peers
@@ -48,22 +49,22 @@ def section(case: dict[str, Any], size: int, rows: Rows) -> list[str]:
     lines = [
         f"## {case['title']}" + (f": {size:,}" if size > 1 else ""),
         "",
-        "| | CPU s | again | peak extra MiB | labkit's time | labkit's memory | same |",
-        "|---|---|---|---|---|---|---|",
+        "| | CPU s | again | s by the clock | peak extra MiB | labkit's CPU | labkit's clock | labkit's memory | same |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     return lines + [line(name, seen, rows.get(OURS, [])) for name, seen in rows.items()] + [""]
 
 
 def line(name: str, seen: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
     if not seen or "skip" in seen[0]:
-        return f"| {name} | {seen[0]['skip'] if seen else 'not measured'} | | | | | |"
+        return f"| {name} | {seen[0]['skip'] if seen else 'not measured'} | | | | | | | |"
     cells = [spread([one["seconds"] for one in seen]), spread([one["again"] for one in seen if "again" in one])]
-    cells.append(spread([one["mib"] for one in seen]))
+    cells += [spread([one[what] for one in seen]) for what in ("wall", "mib")]
     if name != OURS and ours and "skip" not in ours[0]:
         cells += [spread(ratios(ours, seen, what)) for what in UNITS]
         cells.append(same(ours[0], seen[0]))
     else:
-        cells += ["", "", ""]
+        cells += [""] * 4
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -136,7 +137,7 @@ def growth(cases: dict[str, Any], found: Found) -> list[str]:
     for name, case in cases.items():
         sizes = sorted(n for (asked, n), rows in found.items() if asked == name and n >= GROWING and measured(rows))
         for low, high in pairwise(sizes if case["growth"] else []):
-            powers = [power(found[name, low][OURS], found[name, high][OURS], what, high / low) for what in UNITS]
+            powers = [power(found[name, low][OURS], found[name, high][OURS], what, high / low) for what in GROWS]
             lines.append(f"| {case['title']}, {low:,} to {high:,} | {powers[0]:.2f} | {powers[1]:.2f} |")
     if not lines:
         return []

@@ -1,6 +1,7 @@
 """A part of a SimCLR epoch on Fashion-MNIST: all that `labkit.fit` does, and the same encoder through lightly's pipeline.
 
-The size is the number of images, in batches of 256; the whole epoch is asked for by --large.
+The size is the number of images, in batches of 256; 59,904 are the whole epoch. Twice as fast is said of the clock, with all
+cores; CPU seconds stand beside it.
 """
 
 import os
@@ -26,8 +27,8 @@ def steps(images: int, draw: torch.Generator) -> tuple[int]:
 
 
 epoch = Case(
-    "epoch", "A SimCLR epoch on Fashion-MNIST, batches of 256, images", steps, (10240,), 768, large=(59904,), warm=512,
-    again=False, targets=(Target("seconds", 0.5, RECOMMENDED), Target("seconds", 0.5, AS_OURS)),
+    "epoch", "A SimCLR epoch on Fashion-MNIST, batches of 256, images", steps, (10240, 59904), 768, warm=512,
+    again=False, targets=tuple(Target(what, 0.5, peer) for what in ("wall", "seconds") for peer in (RECOMMENDED, AS_OURS)),
 )  # fmt: skip
 
 
