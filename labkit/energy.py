@@ -61,7 +61,7 @@ class Potential(torch.autograd.Function):
                 found[c].addmm_(tile.T, rows[r])
         mass = found[:, -1:] * w
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(x, (found[:, :-1] * w).addcmul_(mass, x, value=-1).mul_(2))
+            ctx.save_for_backward(x, found[:, :-1].mul_(w).addcmul_(mass, x, value=-1).mul_(2))
         return mass.sum(dtype=wide(x))
 
     @staticmethod
