@@ -67,8 +67,8 @@ check: $(VENV)/.dev
 	@echo "labkit: pairs";        $(PY) -m labkit notebooks --check
 	@echo "labkit: links";        $(PYTEST) -q tests/test_links.py
 
-bench: $(VENV)/.dev
-	@$(PY) tests/benchmarks/run.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(BENCH)
+bench:
+	@TORCH_INDEX=$(TORCH_INDEX) $(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 clean:
 	@echo "labkit: removing build/, dist/ and caches; the environment $(VENV) and your runs stay"
