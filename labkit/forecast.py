@@ -67,7 +67,7 @@ def forecast(
 
     Memory is what the loss allocates on a few thousand rows, carried over: it is linear in the rows, or a square where all
     logits are kept. Seconds are those of a small batch on this machine as it is now, times the pairs: right within a factor
-    of about two where nothing else is running. The forecast itself takes about a second.
+    of about two where nothing else is running. The forecast itself takes a second or two.
 
     Args:
         loss: a name of `labkit.catalog()`, the function itself, or `labkit.call("nt_xent", temperature=0.1)`.
