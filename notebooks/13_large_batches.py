@@ -347,6 +347,7 @@ for loss in (local, rows, across):
     g = gradient(model, loss, mine)                                    # averaged over the workers by DDP
     found[loss.__name__] = [float(g @ truth / g.norm() / truth.norm()), float(g.norm() / truth.norm())]
 print(json.dumps(found))
+dist.barrier()                                                         # nobody leaves before the other is done
 dist.destroy_process_group()
 """
 found = recipe.processes(SCRIPT, seed(), workers=2)

@@ -15,7 +15,7 @@ import torch
 
 from labkit.metrics import uniformity
 from labkit.paths import home
-from labkit.sweep import Sweep, sweep
+from labkit.sweep import Sweep, sweep, worker
 from labkit.sweep import backends as places
 from labkit.sweep.grid import axes, configs
 from labkit.training import Config, call, fit
@@ -191,7 +191,7 @@ def test_a_finished_sweep_is_read_and_a_longer_grid_trains_what_is_new(monkeypat
     first = here(BASE, {"seed": range(2)}, meters="uniformity", name="s")
     before = {path: path.stat().st_mtime_ns for path in (first.folder / "rows").iterdir()}
     with monkeypatch.context() as patched:
-        patched.setattr("labkit.sweep.worker.fit", lambda *_, **__: pytest.fail("trained again"))
+        patched.setattr(worker, "fit", lambda *_, **__: pytest.fail("trained again"))
         again = here(BASE, {"seed": range(2)}, meters="uniformity", name="s")
     assert again.rows == first.rows
     longer = here(BASE, {"seed": range(3)}, meters="uniformity", name="s")
@@ -226,7 +226,6 @@ def test_what_failed_is_tried_again_when_it_is_asked_for(tmp_path):
 
 def test_what_comes_back_from_a_worker_with_a_home_of_its_own_is_kept(monkeypatch, tmp_path):
     """Of a cluster without a shared folder: history and meters are here, the model is there."""
-    from labkit.sweep import worker
 
     def far(job):
         monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "far"))
@@ -234,7 +233,7 @@ def test_what_comes_back_from_a_worker_with_a_home_of_its_own_is_kept(monkeypatc
         monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
         return row
 
-    monkeypatch.setattr("labkit.sweep.work", far)
+    monkeypatch.setattr(sys.modules["labkit.sweep"], "work", far)
     found = here(BASE, meters="uniformity")
     assert found["status"] == ["done"] and found["uniformity"][0] < 0
     assert not (tmp_path / "runs").exists() and list((tmp_path / "far" / "runs").iterdir())

@@ -143,11 +143,13 @@ def looked_at(model: nn.Module, data: Any, rows: Tensor) -> dict[str, Tensor]:
         tokens, mask = getattr(data, side)[rows], getattr(data, f"{side}_mask")[rows].bool()
         width = reach(mask)
         behind = (0, tokens.shape[1] - width)
-        if side == "rejected":  # only its own words are kept: a large vocabulary has the shorter way there
+        if side == "rejected" and hasattr(model, "token_logps"):  # only its own words are kept: there is a shorter way
             found[side] = nn.functional.pad(spoken(model, tokens[:, :width], mask[:, :width]), behind)
             continue
         logits = model(tokens[:, :width]).float()
         found[side] = nn.functional.pad(preferences.token_logps(logits, tokens[:, :width], mask[:, :width]), behind)
+        if side == "rejected":
+            continue
         small = ROWS * tokens.shape[1] * logits.shape[-1] <= WHOLE
         for name, place in opened.items():
             logps = logits[here, (place - 1).clamp(min=0)].log_softmax(-1)
