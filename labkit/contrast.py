@@ -10,37 +10,15 @@ from torch import Tensor
 
 from labkit import gather
 from labkit.checks import Reduction, Scalar
+from labkit.directions import unit
 from labkit.energy import log_mean_potential, with_heights
-from labkit.rows import in_turn
-from labkit.tiled import Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions, wide
+from labkit.tiled import Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
     if gather.active():
         return gather.reduced(loss, reduction)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
-
-
-def unit(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Rows of length one; lengths are taken in float64, and the rows rounded once."""
-    return in_turn(lambda rows: direction(rows).to(z.dtype), z)
-
-
-def cosines(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-    """The cosine of each row and its partner, in float64.
-
-    Partners pull along the line between them. Where they are nearly alike, this is the small difference of two rows, and the
-    rounding of unit rows would drown it.
-    """
-    return in_turn(lambda x, y: (direction(x) * direction(y)).sum(-1), a, b)
-
-
-def direction(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Rows of length one in float64."""
-    if z.dtype == torch.float64:  # a square of these may over- or underflow
-        z = z / z.detach().abs().amax(-1, keepdim=True).clamp(min=torch.finfo(z.dtype).tiny)
-    z = z.to(wide(z))
-    return z / torch.linalg.vector_norm(z, dim=-1, keepdim=True)
 
 
 def log_partition(logits: Float[Tensor, "*n m"], weights: Tensor) -> Float[Tensor, "*n 1"]:
@@ -104,11 +82,10 @@ def partitions(
 
 
 def against_others(
-    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], *, temperature: Scalar, block_size: int | None = None
+    u: Float[Tensor, "n d"], v: Float[Tensor, "n d"], *, temperature: Scalar, block_size: int | None = None
 ) -> Float[Tensor, "2n"]:
-    """The log-partition of each embedding of two views over all that are neither itself nor its partner, `z1`'s rows first."""
-    z = torch.cat([unit(z1), unit(z2)])
-    return partitions(z, temperature=temperature, skip=(0, len(z1)), block_size=block_size)[0]
+    """The log-partition of each unit row of two views over all that are neither itself nor its partner, `u`'s rows first."""
+    return partitions(torch.cat([u, v]), temperature=temperature, skip=(0, len(u)), block_size=block_size)[0]
 
 
 def potential(z: Float[Tensor, "n d"], t: Scalar, *, block_size: int | None = None) -> Float[Tensor, ""]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from labkit import metrics
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.report import report
 from labkit.report.comparing import Comparison, compare, film, keeping
 from labkit.report.comparing.likeness import likeness

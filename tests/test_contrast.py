@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from labkit.contrast import contrast, log_partition, off_diagonal, reduce, share, two_views, unit
+from labkit.contrast import contrast, log_partition, off_diagonal, reduce, share, two_views
+from labkit.directions import unit
 from labkit.energy import log_mean_potential, squared_distances
 
 DOUBLE = torch.float64

@@ -6,7 +6,8 @@ import pytest
 import torch
 from javascript import run
 
-from labkit.contrast import contrast, log_partition, off_diagonal, share, two_views, unit
+from labkit.contrast import contrast, log_partition, off_diagonal, share, two_views
+from labkit.directions import unit
 from labkit.energy import log_mean_potential
 from labkit.metrics import alignment
 

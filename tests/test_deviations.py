@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from forms import DOUBLE, close, gradients, randn
 
 from labkit import losses
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.losses.clusters import codes
 
 

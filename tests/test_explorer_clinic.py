@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from labkit import results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.explorers import clinic as make
 from labkit.explorers import page
 from labkit.explorers.clinic_words import NAMES, SIGNS, UNAWARE, WHY

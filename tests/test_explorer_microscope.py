@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from labkit import losses, metrics
-from labkit.contrast import off_diagonal, two_views, unit
+from labkit.contrast import off_diagonal, two_views
+from labkit.directions import unit
 from labkit.explorers import microscope
 from labkit.explorers.forces import LOSSES, couplings, forces, push_shares
 from labkit.explorers.ladder import APART

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from labkit import metrics, results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.explorers import temperature
 from labkit.explorers.core import jsonable
 from labkit.explorers.page import payload

@@ -6,8 +6,8 @@ import torch
 from explored import check_sentences, check_size
 
 from labkit import metrics, results
-from labkit.contrast import unit
 from labkit.data import augment
+from labkit.directions import unit
 from labkit.explorers.time_machine import time_machine
 from labkit.recipes import planes
 from labkit.recipes import time_machine as recipe

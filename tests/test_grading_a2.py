@@ -7,7 +7,7 @@ from grading_cases import everything
 from right.a2 import RIGHT
 
 from labkit import grading, results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a2.runs import few_label_accuracy, shots
 from labkit.grading.draw import Draw
 

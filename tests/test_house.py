@@ -12,7 +12,7 @@ import labkit
 HOUSE = Path(labkit.__file__).parent
 FLOORS = [
     {"paths", "checks", "progress", "rows", "tiled"},
-    {"gather"},
+    {"gather", "directions"},
     {"registry", "energy", "link"},
     {"contrast", "forecast"},
     {"losses", "preferences", "metrics"},

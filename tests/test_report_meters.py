@@ -14,7 +14,7 @@ from sklearn.metrics import pairwise
 from threadpoolctl import threadpool_limits
 
 from labkit import metrics
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics.singular import singular_values
 from labkit.report import meters
 from labkit.report.drawing import folds, jackknife, predicted

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit import losses
-from labkit.contrast import unit
+from labkit.directions import unit
 
 Values = Callable[[Tensor, Tensor, Tensor, float], Tensor]  # two views, labels, temperature -> one value per anchor, or one
 ALPHA = 0.5  # MACL's own: how much its temperature follows alignment

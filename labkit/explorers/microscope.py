@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.explorers.core import Control, Explorer, Model, Moved, Shown, State
 from labkit.explorers.forces import ALPHA, LOSSES, forces, push_shares, recipes
 from labkit.explorers.ladder import APART, NAMED, RUNGS, TIP, hidden, rungs

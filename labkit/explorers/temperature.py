@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit import metrics
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.explorers.core import Control, Explorer, Model, State, digest, nearest
 from labkit.explorers.given import embeddings, numbered
 from labkit.explorers.temperature_scene import ALT, OWN_ALT, own_scene, scene

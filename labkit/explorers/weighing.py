@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.recipes import pushes
 from labkit.recipes.planes import turn
 

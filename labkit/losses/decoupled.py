@@ -4,7 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, everyone, partitions, reduce, unit
+from labkit.contrast import against_others, everyone, partitions, reduce
+from labkit.directions import paired
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -38,8 +39,9 @@ def dcl(
     >>> dcl(z, z, temperature=1.0)          # log 2 - 1
     tensor(-0.3069)
     """
-    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
-    return reduce(others - cosines(z1, z2).repeat(2) / temperature, reduction)
+    u, v, cosine = paired(z1, z2)
+    others = against_others(u, v, temperature=temperature, block_size=block_size)
+    return reduce(others - cosine.repeat(2) / temperature, reduction)
 
 
 @objective("2110.06848", oracle="lightly.loss.DCLWLoss", invariant=EMBEDDINGS | {"view swap"})
@@ -77,10 +79,10 @@ def dclw(
     >>> dclw(z, z, temperature=1.0)         # both pairs weigh 1: log 2 - 1
     tensor(-0.3069)
     """
-    alike = cosines(z1, z2)
+    u, v, alike = paired(z1, z2)
     logs = everyone(alike.detach()) / sigma
     pull = 2 - len(logs) * (alike.detach() / sigma - logs.logsumexp(0)).exp()
-    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    others = against_others(u, v, temperature=temperature, block_size=block_size)
     return reduce(others - (pull * alike).repeat(2) / temperature, reduction)
 
 
@@ -118,5 +120,6 @@ def dhel(
     >>> dhel(z, z, temperature=1.0)         # -1 + log 1 + log 1
     tensor(-1.)
     """
-    within = [partitions(unit(z), temperature=temperature, skip=(0,), block_size=block_size)[0] for z in (z1, z2)]
-    return reduce(within[0] + within[1] - cosines(z1, z2) / temperature, reduction)
+    *views, cosine = paired(z1, z2)
+    within = [partitions(z, temperature=temperature, skip=(0,), block_size=block_size)[0] for z in views]
+    return reduce(within[0] + within[1] - cosine / temperature, reduction)

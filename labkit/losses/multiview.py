@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import direction, log_partition, off_diagonal, partitions, recognised, reduce, unit
+from labkit.contrast import log_partition, off_diagonal, partitions, recognised, reduce
+from labkit.directions import direction, unit
 from labkit.registry import EMBEDDINGS, objective
 from labkit.rows import in_turn
 

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import cosines, many, partitions, recognised, reduce, unit
+from labkit.contrast import many, partitions, recognised, reduce
+from labkit.directions import paired
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -95,22 +96,22 @@ def reweighted(
     z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, tau_plus: Scalar, block_size: int | None
 ) -> Float[Tensor, "2n"]:
     """The loss of both: negatives by hardness, less those expected to be positives, and the positive itself beside them."""
-    positive, count = cosines(z1, z2).repeat(2) / temperature, 2 * many(z1) - 2
-    negatives = weighted(z1, z2, temperature, beta, block_size)
+    u, v, cosine = paired(z1, z2)
+    positive, count = cosine.repeat(2) / temperature, 2 * many(z1) - 2
+    negatives = weighted(torch.cat([u, v]), temperature, beta, block_size)
     return recognised(positive, without_expected(negatives, positive, count, temperature, tau_plus))
 
 
-def weighted(z1: Tensor, z2: Tensor, temperature: Scalar, beta: Scalar, block_size: int | None) -> Float[Tensor, "2n"]:
+def weighted(z: Tensor, temperature: Scalar, beta: Scalar, block_size: int | None) -> Float[Tensor, "2n"]:
     """`log sum_k w_k e^l_k` over the others, where `w_k` is proportional to `e^(beta l_k)` and 1 on average.
 
     A quotient of two partitions: that of `(1 + beta) l`, and the mean of `e^(beta l)`.
     """
-    z, n = torch.cat([unit(z1), unit(z2)]), len(z1)
-    among = partial(partitions, skip=(0, n), block_size=block_size)
+    among = partial(partitions, skip=(0, len(z) // 2), block_size=block_size)
     if beta == 0 and not isinstance(beta, Tensor):
         return among(z, temperature=temperature)[0]
     hardness, _ = among(beta * z, z, temperature=temperature)  # not at temperature / beta, which has no slope at beta = 0
-    return among(z, temperature=temperature / (1 + beta))[0] - hardness + math.log(2 * many(z1) - 2)
+    return among(z, temperature=temperature / (1 + beta))[0] - hardness + math.log(many(z) - 2)
 
 
 def without_expected(negatives: Tensor, positive: Tensor, count: int, temperature: Scalar, tau_plus: Scalar) -> Tensor:

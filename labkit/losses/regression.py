@@ -4,7 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction
-from labkit.contrast import reduce, unit
+from labkit.contrast import reduce
+from labkit.directions import unit
 from labkit.registry import EMBEDDINGS, objective
 
 

@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import cosines, reduce, unit, yes_or_no
+from labkit.contrast import reduce, yes_or_no
+from labkit.directions import paired
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -44,6 +45,7 @@ def siglip(
     >>> siglip(z, z)                        # log 2 + log(1 + exp(-10))
     tensor(0.6932)
     """
-    own = -F.logsigmoid(cosines(a, b) / temperature + bias)
-    rows, columns = yes_or_no(unit(a), unit(b), temperature=temperature, bias=bias, block_size=block_size)
+    a, b, cosine = paired(a, b)
+    own = -F.logsigmoid(cosine / temperature + bias)
+    rows, columns = yes_or_no(a, b, temperature=temperature, bias=bias, block_size=block_size)
     return reduce(torch.cat([own + rows, own + columns]), reduction)

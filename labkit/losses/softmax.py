@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, partitions, recognised, recognised_among, reduce, unit
+from labkit.contrast import against_others, partitions, recognised, recognised_among, reduce
+from labkit.directions import paired, unit
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -46,8 +47,8 @@ def info_nce(
     >>> info_nce(z, z, torch.tensor([[-1.0, -1.0]]), temperature=1.0)      # log(1 + exp(-1.7071))
     tensor(0.1667)
     """
-    a, p = unit(anchors), unit(positives)
-    own = cosines(anchors, positives) / temperature
+    a, p, cosine = paired(anchors, positives)
+    own = cosine / temperature
     if negatives is None:
         return reduce(recognised_among(own, a, p, temperature=temperature, skip=(0,), block_size=block_size), reduction)
     against = unit(negatives)
@@ -89,10 +90,9 @@ def clip_loss(
     >>> clip_loss(z, z, temperature=1.0)    # log(1 + 1/e)
     tensor(0.3133)
     """
-    own = cosines(a, b) / temperature
-    a, b = unit(a), unit(b)
+    a, b, cosine = paired(a, b)
     others = partitions(a, b, temperature=temperature, skip=(0,), block_size=block_size)
-    return reduce(recognised(own.repeat(2), torch.cat(others)), reduction)
+    return reduce(recognised(cosine.repeat(2) / temperature, torch.cat(others)), reduction)
 
 
 @objective("2002.05709", oracle="lightly.loss.NTXentLoss", invariant=EMBEDDINGS | {"view swap"}, floor_at="simplex")
@@ -125,5 +125,6 @@ def nt_xent(
     >>> nt_xent(z, z, temperature=1.0)      # log(1 + 2/e)
     tensor(0.5514)
     """
-    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
-    return reduce(recognised(cosines(z1, z2).repeat(2) / temperature, others), reduction)
+    u, v, cosine = paired(z1, z2)
+    others = against_others(u, v, temperature=temperature, block_size=block_size)
+    return reduce(recognised(cosine.repeat(2) / temperature, others), reduction)

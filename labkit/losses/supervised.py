@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import alike, direction, numbered, partitions, reduce
+from labkit.contrast import alike, numbered, partitions, reduce
+from labkit.directions import direction
 from labkit.registry import EMBEDDINGS, objective
 from labkit.rows import in_turn
 

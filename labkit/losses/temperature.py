@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import against_others, cosines, everyone, reduce
+from labkit.contrast import against_others, everyone, reduce
+from labkit.directions import paired
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -53,9 +54,9 @@ def macl(
     >>> macl(z, z, temperature=1.0)         # A = 1, so the temperature is 1.5
     tensor(1.3945)
     """
-    alike = cosines(z1, z2)
+    u, v, alike = paired(z1, z2)
     temperature = followed(everyone(alike.detach()).mean(), temperature, alpha, a0)
-    others = against_others(z1, z2, temperature=temperature, block_size=block_size)
+    others = against_others(u, v, temperature=temperature, block_size=block_size)
     x = others - alike.repeat(2) / temperature  # DCL; p = sigmoid(-x)
     value = torch.where(x > -30, -F.logsigmoid(-x) / torch.sigmoid(x), 1.0)  # 0 / 0 further down
     return reduce(x + (value - x).detach(), reduction)

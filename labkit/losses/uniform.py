@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Scalar
-from labkit.contrast import direction, potential, reduce, unit
+from labkit.contrast import potential, reduce
+from labkit.directions import direction, unit
 from labkit.registry import EMBEDDINGS, objective
 from labkit.rows import in_turn
 

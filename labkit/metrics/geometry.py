@@ -9,7 +9,7 @@ from scipy import special
 from torch import Tensor
 
 from labkit.checks import Scalar
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.energy import log_mean_potential
 from labkit.registry import EMBEDDINGS, meter
 from labkit.tiled import in_tiles

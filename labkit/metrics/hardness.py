@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Scalar
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics.neighbours import BLOCK
 from labkit.registry import EMBEDDINGS, meter
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.registry import EMBEDDINGS, meter
 
 BLOCK = 2**23  # cosines at a time: 64 MiB

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.registry import EMBEDDINGS, meter
 
 BLOCK = 2**22  # cosines at a time: 32 MiB

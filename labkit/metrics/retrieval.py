@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics.neighbours import BLOCK, TIE
 from labkit.registry import EMBEDDINGS, meter
 

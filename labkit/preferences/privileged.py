@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import reduce, unit
+from labkit.contrast import reduce
+from labkit.directions import unit
 from labkit.link import capped
 from labkit.preferences.groups import marked
 from labkit.preferences.logps import Lengths, per_token

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import reduce, unit
+from labkit.contrast import reduce
+from labkit.directions import unit
 from labkit.link import logistic
 from labkit.registry import preference
 

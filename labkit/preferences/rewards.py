@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import contrast, log_partition, off_diagonal, reduce, unit
+from labkit.contrast import contrast, log_partition, off_diagonal, reduce
+from labkit.directions import unit
 from labkit.link import logistic
 from labkit.registry import preference
 

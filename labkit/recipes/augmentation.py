@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from labkit import data
-from labkit.contrast import unit
 from labkit.data.augment import build, to_float
+from labkit.directions import unit
 from labkit.progress import bar
 from labkit.results import result
 from labkit.training import Config, call, fit

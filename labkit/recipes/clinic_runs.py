@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from labkit import models
-from labkit.contrast import off_diagonal, two_views, unit
+from labkit.contrast import off_diagonal, two_views
 from labkit.data import Dataset, augment, load
+from labkit.directions import unit
 from labkit.losses import barlow_twins, nt_xent, simsiam, vicreg
 from labkit.losses.regression import cosines
 from labkit.metrics import effective_rank, knn_accuracy, mean_norm

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from labkit import data
-from labkit.contrast import unit
 from labkit.data import augment
+from labkit.directions import unit
 from labkit.metrics import effective_rank, few_label_probe, linear_probe, mean_norm, singular_spectrum, uniformity
 from labkit.progress import bar
 from labkit.registry import ENTRIES, Entry, catalog

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from labkit import data
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.paths import home
 from labkit.progress import bar
 from labkit.results import result

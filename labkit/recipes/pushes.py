@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from labkit.contrast import log_partition, off_diagonal, share, unit
+from labkit.contrast import log_partition, off_diagonal, share
+from labkit.directions import unit
 from labkit.losses import dcl, dhel, nt_xent, sup_con
 from labkit.registry import ENTRIES
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from labkit import losses, preferences
-from labkit.contrast import contrast, log_partition, two_views, unit
+from labkit.contrast import contrast, log_partition, two_views
+from labkit.directions import unit
 
 X = dict[str, Tensor]
 Rule = Callable[[X], Tensor]

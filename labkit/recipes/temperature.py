@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from labkit import data, metrics
-from labkit.contrast import unit
 from labkit.data import augment
+from labkit.directions import unit
 from labkit.losses import nt_xent
 from labkit.progress import bar
 from labkit.results import result

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from labkit import data, metrics
-from labkit.contrast import unit
 from labkit.data import augment
+from labkit.directions import unit
 from labkit.progress import bar
 from labkit.recipes import pushes
 from labkit.recipes.temperature import RECIPES, probe

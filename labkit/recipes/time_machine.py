@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics import alignment, effective_rank, mean_norm, singular_spectrum, uniformity
 from labkit.progress import bar
 from labkit.recipes.dimensional_collapse import linear

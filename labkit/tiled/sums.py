@@ -79,8 +79,8 @@ def sums_slopes(
     level = kernel.level  # added at the end and in float64, because pushes nearly cancel
 
     def slope(tile: Tensor, r: slice, c: slice, room: Tensor) -> None:
-        kernel.slope(tile).sub_(level)
-        tiles.blank(tile, r, c, len(heights), -level, foreign=0.0)
+        kernel.slope(tile)
+        tiles.blank(tile.sub_(level) if level else tile, r, c, len(heights), -level, foreign=0.0)
         tile.mul_(torch.add(weights[r, None], heights[c], out=room))
 
     dx, dy = spread(x, y, tiles, slope, wanted, made or tiles.over(x, y, kernel.scale))

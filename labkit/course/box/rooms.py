@@ -28,6 +28,7 @@ SHUT: tuple[str, ...] = (
     "gather",
     "forecast",
     "rows",
+    "directions",
     "recipes",
     "diagnose",
     "explorers",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a2.runs import Run
 from labkit.grading.draw import Draw
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from labkit import results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.draw import Draw, givens
 
 KINDS = ("digits", "nested")

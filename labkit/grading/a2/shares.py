@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 from labkit.metrics.hardness import hardness

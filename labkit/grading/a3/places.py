@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from labkit import results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from labkit import results
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a3.places import embeddings
 from labkit.grading.draw import Draw, given, givens
 from labkit.grading.exercise import Case, Mistake, exercise

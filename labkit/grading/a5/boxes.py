@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.contrast import contrast, log_partition, unit
+from labkit.contrast import contrast, log_partition
+from labkit.directions import unit
 from labkit.grading.draw import Draw
 
 Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]

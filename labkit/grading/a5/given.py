@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a5 import boxes
 from labkit.grading.a5.debiased import floored
 from labkit.grading.draw import Draw, givens

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a5.common import agrees
 from labkit.grading.draw import Draw
 from labkit.grading.exercise import Case, Mistake, exercise

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.grading.a5.boxes import flawed, sound
 from labkit.grading.a5.common import raw_rows_mistake
 from labkit.grading.draw import Draw

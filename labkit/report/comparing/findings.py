@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.report.comparing.likeness import overlap, table
 from labkit.report.comparing.models import Drawn, alike, as_report, widths
 from labkit.report.comparing.profile import K, Near

@@ -11,7 +11,7 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.progress import bar
 
 K = 10  # neighbours whose hubs are counted, and that two models may share

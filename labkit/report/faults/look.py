@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.report.pieces import Given, Sample
 from labkit.report.rows import Rows, Scan
 from labkit.report.rows.equal import fingerprints

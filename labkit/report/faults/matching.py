@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.report.faults.look import View
 
 POOL = 2**14  # rows among which nearest neighbours are looked for, where pairs are at chance

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.report.faults import matching, order
 from labkit.report.faults.look import Look, View
 from labkit.report.faults.words import counted, percent, ranges

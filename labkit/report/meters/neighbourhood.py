@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics.neighbours import Nearest, both_ways, nearest
 from labkit.report.meters.sphere import COLLAPSED, isotropic
 from labkit.report.pieces import Sample

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.contrast import unit
+from labkit.directions import unit
 from labkit.metrics import Estimate
 from labkit.report.drawing import Folds, folds
 from labkit.report.pieces import Null, Sample
