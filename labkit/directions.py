@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit.rows import BLOCK_NUMBERS
 from labkit.tiled import wide
+
+BLOCK = 2**16  # numbers that are looked at in float64 at a time: 512 KiB, which a cache holds
 
 
 def unit(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -49,8 +50,8 @@ def tangent(given: Tensor, direction: Tensor, length: Tensor) -> Tensor:
 
 
 def blocks(z: Tensor) -> Iterator[slice]:
-    """Of rows that are looked at in float64 at a time."""
-    many = max(1, BLOCK_NUMBERS // max(1, z.shape[1]))
+    """Of rows."""
+    many = max(1, BLOCK // max(1, z.shape[1]))
     return (slice(start, start + many) for start in range(0, len(z), many))
 
 

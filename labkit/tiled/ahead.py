@@ -30,10 +30,9 @@ class Recognised(torch.autograd.Function):
             total = EXP.value(tile if safe else tile.sub_(top)).sum(1)
             others[r] = total.to(others).log() + top[:, 0].to(others) / EXP.scale
             if dx is not None and dy is not None:
-                pushed = torch.sigmoid(others[r] - own[r]).to(x.dtype)
-                tile.mul_((pushed / total)[:, None])
-                torch.mm(tile, y, out=dx[r])
-                dy.addmm_(tile.T, x[r])
+                weight = (torch.sigmoid(others[r] - own[r]).to(x.dtype) / total)[:, None]
+                torch.mm(tile, y, out=dx[r]).mul_(weight)
+                dy.addmm_(tile.T, weight * x[r])
         ctx.save_for_backward(x, y, own, others, dx, dy)
         ctx.tiles = tiles
         return -F.logsigmoid(own - others)
