@@ -12,7 +12,7 @@ from labkit import gather
 from labkit.checks import Reduction, Scalar
 from labkit.directions import unit
 from labkit.energy import log_mean_potential, with_heights
-from labkit.tiled import Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions
+from labkit.tiled import Kinship, Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -59,6 +59,7 @@ def partitions(
     temperature: Scalar,
     skip: tuple[int, ...] = (),
     ids: Int[Tensor, "n"] | None = None,
+    apart: bool = False,
     block_size: int | None = None,
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "m"]]:
     """`log sum_j exp(a_i . b_j / temperature)` of every row, and `log sum_i exp(a_i . b_j / temperature)` of every column.
@@ -67,18 +68,17 @@ def partitions(
 
     Args:
         skip: row i is not compared with columns `i + s` modulo m, for every s of these: 0 is itself, n its partner.
-        ids: without `b`: only rows with the same id are compared; -inf where there are none.
+        ids: without `b`, ascending: only rows with the same id are compared, or with `apart` those with another; -inf where
+            there are none.
         block_size: rows and columns of a tile; None takes all at once up to 2^20 logits. The tiles have no second derivative.
     """
     size, made = in_tiles(len(a), len(a if b is None else b), a, block_size), log_partitions
     if gather.active():
         size, made = size or whole(a, b), gather.log_partitions
-    if size is not None and ids is not None:  # those with the same id side by side, so that most tiles hold none of them
-        order = ids.argsort(stable=True)
-        rows, _ = made(*sharpened(a[order], b, temperature), Tiles(size, skip, ids[order]))
-        return (found := rows[order.argsort()]), found
     x, y = sharpened(a, b, temperature)
-    return made(x, y, Tiles(size, skip)) if size is not None else whole_partitions(x, y, Tiles(whole(a, b), skip, ids))
+    if size is None:
+        size, made = whole(a, b), whole_partitions
+    return made(x, y, Tiles(size, skip, ids, apart=apart))
 
 
 def against_others(
@@ -149,14 +149,13 @@ def numbered(x: Tensor) -> Int[Tensor, "n"]:
     return torch.arange(before, before + len(x), device=x.device)
 
 
-def alike(z: Float[Tensor, "n d"], ids: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:
-    """For every row the sum of the rows with the same id, itself among them, and how many they are."""
+def kinship(x: Float[Tensor, "n d"], ids: Int[Tensor, "n"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """For every row the sum of its products with the rows that have the same id, itself among them, and how many they are."""
     if gather.active():
-        found = gather.alike(torch.cat([z, z.new_ones(len(z), 1)], 1), ids)
-        return found[:, :-1], found[:, -1].detach()
-    classes, mine = ids.unique(return_inverse=True)
-    total = z.new_zeros(len(classes), z.shape[1]).index_add(0, mine, z)
-    return total[mine], torch.bincount(mine)[mine].to(z.dtype)
+        found = gather.alike(torch.cat([x, x.new_ones(len(x), 1)], 1), ids)
+        return torch.linalg.vecdot(x, found[:, :-1]), found[:, -1].detach()
+    mine = ids.unique(return_inverse=True)[1]
+    return Kinship.apply(x, mine), torch.bincount(mine)[mine].to(x.dtype)
 
 
 def whole(a: Tensor, b: Tensor | None) -> int:

@@ -289,6 +289,30 @@ def test_single_precision_of_many_rows(name, temperature):
     check_precision(name, temperature, n=2048, d=128, size=None)
 
 
+@pytest.mark.parametrize("form", ["out", "in"])
+@pytest.mark.parametrize("temperature", [0.002, 0.04, 0.1, 0.5, 1.0, 10.0])
+@pytest.mark.parametrize("spread", [0.0, 1e-3, 0.03, 1.0, "apart"])
+@pytest.mark.parametrize("size", [48, WHOLE], ids=["tiles", "dense"])
+def test_single_precision_of_classes(form, temperature, spread, size):
+    """Of one point, of points further and further from it, and of two opposite halves; one class has but one row."""
+    n, d = 193, 32
+    labels, draw = torch.arange(n) // 8, torch.Generator().manual_seed(0)
+    centres = torch.randn(25, d, generator=draw)[labels]
+    rows = (
+        centres * (-1.0) ** torch.arange(n)[:, None]
+        if spread == "apart"
+        else centres + spread * torch.randn(n, d, generator=draw)
+    )
+    found = []
+    for dtype, block in ((torch.float32, size), (DOUBLE, WHOLE)):
+        z = rows.to(dtype, copy=True).requires_grad_()
+        value = losses.sup_con(z, labels, temperature=temperature, form=form, block_size=block)
+        found.append([value.detach().double(), torch.autograd.grad(value, z)[0].double()])
+    (value, slope), (exact, truth) = found
+    assert (value - exact).abs() <= 1e-6 * exact.abs().clamp(min=1)
+    assert (slope - truth).norm() <= 2e-6 * truth.norm() + 1e-35
+
+
 # ---------------------------------------------------------------- memory
 
 

@@ -108,7 +108,7 @@ SOFTPLUS = Kind(
 
 def between(tiles: Tiles, hop: int, ids: list[Tensor]) -> Tiles:
     """`skip` is about my own rows alone; an id means the same everywhere."""
-    return tiles if not hop else Tiles(tiles.size, (), tiles.ids, ids[0] if ids else None)
+    return tiles if not hop else tiles._replace(skip=(), others=ids[0] if ids else None)
 
 
 class Last(torch.autograd.Function):

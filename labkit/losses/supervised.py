@@ -3,12 +3,11 @@
 from functools import partial
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import alike, numbered, partitions, reduce
+from labkit.contrast import kinship, numbered, partitions, recognised, reduce
 from labkit.directions import direction
 from labkit.registry import EMBEDDINGS, objective
 from labkit.rows import in_turn
@@ -52,18 +51,19 @@ def sup_con(
     >>> sup_con(z, torch.tensor([0, 0, 1, 1]), temperature=1.0)    # log(1 + 2/e)
     tensor(0.5514)
     """
-    ids = labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels
-    rows = in_turn(direction, z).flatten(0, -2)
-    compared = partial(partitions, rows.to(z.dtype), temperature=temperature, skip=(0,), block_size=block_size)
-    everyone, _ = compared()
-    total, many = alike(rows, ids)
-    count = many - 1  # of positives
+    ids, order = (labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels).sort(stable=True)
+    rows = in_turn(direction, z.flatten(0, -2)[order])  # in float64: positives that are alike nearly cancel
+    compared = partial(partitions, temperature=temperature, ids=ids, block_size=block_size)
+    others, _ = compared(rows.to(z.dtype), apart=True)
+    same, _ = compared(rows, skip=(0,))
+    products, many = kinship(rows, ids)
+    count = (many - 1).clamp(min=1)  # of positives
+    loss = recognised(same, others)
     if form == "in":
-        same, _ = compared(ids=ids)
-        towards = same - count.clamp(min=1).log()
+        loss = loss + count.log()
     else:
-        towards = (torch.linalg.vecdot(rows, total) - 1) / temperature / count.clamp(min=1)
-    return reduce((everyone - towards).masked_fill(count == 0, 0.0), reduction)
+        loss = loss + same - (products - 1) / temperature / count
+    return reduce(loss.masked_fill(many == 1, 0.0)[order.argsort()], reduction)
 
 
 @objective("2305.16536", unit="instance", invariant=EMBEDDINGS | {"view swap"}, ranges={"share": "[0, 1]"})

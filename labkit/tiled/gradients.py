@@ -11,6 +11,7 @@ from labkit.tiled.sums import (
     SMALL_SOFTPLUS,
     SOFTPLUS,
     Kernel,
+    evenly_,
     exponentials,
     partitions,
     partitions_slopes,
@@ -60,8 +61,9 @@ class Kept(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, ...]:
-        (r, c, tile), m = next(tiles.over(x, y, EXP.scale)), len(x if y is None else y)
-        tiles.blank(EXP.value(tile), r, c, m, 0.0)
+        other = x if y is None else y
+        tile = torch.addmm(x.new_empty(len(x), len(other)), x, other.T, beta=0, alpha=EXP.scale)
+        tiles.blank(EXP.value(tile), slice(0, len(x)), slice(0, len(other)), len(other), 0.0)
         ctx.save_for_backward(x, y, tile)
         ctx.tiles = tiles
         return tuple(tile.sum(axis).to(wide(x)) for axis in (1, 0)[: 1 if y is None else 2])
@@ -78,6 +80,27 @@ class Kept(torch.autograd.Function):
         made = exponentials(x, y)._replace(slope=lambda tile: tile)
         everything = [(slice(0, tile.shape[0]), slice(0, tile.shape[1]), tile.clone())]
         return *sums_slopes(x, y, given[0], given[-1], ctx.tiles, made, ctx.needs_input_grad[:2], everything), None
+
+
+class Kinship(torch.autograd.Function):
+    """`sum_j x_i . x_j` over those with the id of i, itself among them; `ids` count from 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ids: Tensor) -> Tensor:
+        ctx.save_for_backward(x, ids)
+        found = x.new_zeros(x.shape)
+        evenly_(found, 1.0, x.new_ones(len(x)) / 2, x.new_ones(len(x)) / 2, x, ids, ids)
+        return found.mul_(x).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, None]:
+        (x, ids), (weight,) = ctx.saved_tensors, given
+        if torch.is_grad_enabled():
+            class_sums = [x.new_zeros(x.shape).index_add(0, ids, rows)[ids] for rows in (x, weight[:, None] * x)]
+            return weight[:, None] * class_sums[0] + class_sums[1], None
+        found = torch.zeros_like(x)
+        evenly_(found, 1.0, weight, weight, x, ids, ids)
+        return found, None
 
 
 class Once(torch.autograd.Function):

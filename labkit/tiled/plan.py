@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from labkit.tiled.ids import ALIKE, Span, blank_alike, disjoint, ended, spans
+
 DENSE = 2**20  # as many logits are kept as they are: 4 MiB in float32
 TILE = 1024  # rows and columns of a tile: 4 MiB, which a processor's cache holds
 SHARE = 16  # of the free memory a tile may take
@@ -16,31 +18,40 @@ class Tiles(NamedTuple):
     """How the pairs are gone through: tiles of `size`, and which pairs do not count.
 
     skip: row i is not compared with columns `i + s` modulo the number of columns, for every s of these.
-    ids, others: `(n,)` and, of the rows of `y`, `(m,)`: only pairs with the same id count.
+    ids, others: `(n,)` and, of the rows of `y`, `(m,)`, both ascending: only pairs with the same id count.
+    apart: only pairs with different ids count.
     """
 
     size: int
     skip: tuple[int, ...] = ()
     ids: Int[Tensor, "n"] | None = None
     others: Int[Tensor, "m"] | None = None
+    apart: bool = False
 
     def over(self, x: Tensor, y: Tensor | None, scale: float = 1.0) -> Iterator[tuple[slice, slice, Tensor]]:
         """Rows, columns and logits (times `scale`) of every tile, in one buffer; without `y` the upper half of them."""
-        other, size = x if y is None else y, self.size
+        other, sides = x if y is None else y, self.sides() or (None, None)
         buffer = x.new_empty(self.numbers(x, other))
-        ranges = [[(int(some.min()), int(some.max())) for some in ids.split(size)] for ids in self.sides()]
-        for i in range(0, len(x), size):
-            for j in range(i if y is None else 0, len(other), size):
-                if ranges and apart(ranges[0][i // size], ranges[1][j // size]):
+        across = self.cut(other, sides[1])
+        for i, (rows, mine) in enumerate(across if y is None else self.cut(x, sides[0])):
+            for columns, theirs in across[i if y is None else 0 :]:
+                if self.empty(mine, theirs):
                     continue
-                rows, columns = slice(i, min(i + size, len(x))), slice(j, min(j + size, len(other)))
-                height, width = rows.stop - i, columns.stop - j
+                height, width = rows.stop - rows.start, columns.stop - columns.start
                 tile = buffer[: height * width].view(height, width)
                 yield rows, columns, torch.addmm(tile, x[rows], other[columns].T, beta=0, alpha=scale, out=tile)
 
+    def cut(self, x: Tensor, ids: Tensor | None) -> list[Span]:
+        """The rows of the tiles, and the first and last id among them; at ids, where only those with the same one count."""
+        starts = list(range(0, len(x), self.size))
+        if ids is None:
+            return [(slice(start, min(start + self.size, len(x))), (0, 0)) for start in starts]
+        return ended(ids, starts) if self.apart else spans(ids, self.size)
+
     def numbers(self, x: Tensor, y: Tensor) -> int:
         """Of the largest tile."""
-        return min(self.size, len(x)) * min(self.size, len(y))
+        size = self.size if self.ids is None or self.apart else min(self.size, ALIKE[0])
+        return min(size, len(x)) * min(size, len(y))
 
     def blank(self, tile: Tensor, rows: slice, columns: slice, m: int, value: float, foreign: float | None = None) -> Tensor:
         """The tile with `value` at the pairs that do not count, or `foreign` where their ids say so."""
@@ -49,18 +60,23 @@ class Tiles(NamedTuple):
             if -tile.shape[0] < start < tile.shape[1]:
                 tile.diagonal(start).fill_(value)
         if self.ids is not None:
-            ids, others = self.sides()
-            tile.masked_fill_(ids[rows, None] != others[columns], value if foreign is None else foreign)
+            mine, theirs = (side[some] for side, some in zip(self.sides(), (rows, columns), strict=True))
+            instead = value if foreign is None else foreign
+            if self.apart:
+                blank_alike(tile, mine, theirs, instead)
+            elif not mine[0] == mine[-1] == theirs[0] == theirs[-1]:
+                tile.masked_fill_(mine[:, None] != theirs, instead)
         return tile
+
+    def empty(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
+        """Whether no pair of two ranges of ids counts."""
+        if self.ids is None:
+            return False
+        return one == other and one[0] == one[1] if self.apart else disjoint(one, other)
 
     def sides(self) -> tuple[Tensor, ...]:
         """The ids of the rows, and those of the columns; nothing where all count."""
         return () if self.ids is None else (self.ids, self.ids if self.others is None else self.others)
-
-
-def apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two ranges of ids have none in common."""
-    return one[1] < other[0] or other[1] < one[0]
 
 
 def wide(like: Tensor) -> torch.dtype:

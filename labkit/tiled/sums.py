@@ -86,16 +86,23 @@ def sums_slopes(
     dx, dy = spread(x, y, tiles, slope, wanted, made or tiles.over(x, y, kernel.scale))
     ids, others = tiles.sides() or (None, None)
     if level and dx is not None:
-        evenly_(dx, level, by_rows, by_columns, x if y is None else y, ids, others)
+        evenly_(dx, level, by_rows, by_columns, x if y is None else y, ids, others, tiles.apart)
     if level and dy is not None:
-        evenly_(dy, level, by_columns, by_rows, x, others, ids)
+        evenly_(dy, level, by_columns, by_rows, x, others, ids, tiles.apart)
     return dx, dy
 
 
 def evenly_(
-    found: Tensor, level: float, own: Tensor, across: Tensor, rows: Tensor, ids: Tensor | None, others: Tensor | None
+    found: Tensor,
+    level: float,
+    own: Tensor,
+    across: Tensor,
+    rows: Tensor,
+    ids: Tensor | None,
+    others: Tensor | None,
+    apart: bool = False,
 ) -> None:
-    """Adds `level sum_j (own_i + across_j) row_j` over those with the id of i: what all slopes have in common."""
+    """Adds `level sum_j (own_i + across_j) row_j` over those with the id of i, or another: what all slopes have in common."""
     asked, mine = (torch.zeros(len(z), dtype=torch.long, device=own.device) for z in (own, rows))
     if ids is not None and others is not None:
         asked, mine = torch.cat([ids, others]).unique(return_inverse=True)[1].split([len(ids), len(others)])
@@ -104,6 +111,8 @@ def evenly_(
     for some, who, weight in zip(rows.split(BLOCK), mine.split(BLOCK), across.split(BLOCK), strict=True):
         every.index_add_(0, who, some.to(every))
         weighed.index_add_(0, who, weight.to(every)[:, None] * some)
+    if apart:
+        every, weighed = every.sum(0) - every, weighed.sum(0) - weighed
     for some, who, weight in zip(found.split(BLOCK), asked.split(BLOCK), own.split(BLOCK), strict=True):
         some.add_((weight.to(every)[:, None] * every[who] + weighed[who]).to(some), alpha=level)
 
@@ -154,8 +163,10 @@ def spread(
     """From the slopes of the logits, which `slope` writes into the tile, to the gradients of x and y that are wanted."""
     dx, dy = (torch.zeros_like(z) if z is not None and want else None for z, want in zip((x, y), wanted, strict=True))
     other = x if y is None else y
-    room = x.new_empty(tiles.numbers(x, other))  # of a tile: made once, or the heap is torn to pieces
+    room = x.new_empty(0)  # of the largest tile: made once, or the heap is torn to pieces
     for r, c, tile in made:
+        if room.numel() < tile.numel():
+            room = x.new_empty(max(tile.numel(), tiles.numbers(x, other)))
         slope(tile, r, c, room[: tile.numel()].view_as(tile))
         if dx is not None:
             dx[r].addmm_(tile, other[c])

@@ -1,0 +1,48 @@
+"""Rows in the order of their ids: where they are cut into tiles, and which pairs of a tile have the same id."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+ALIKE = (
+    512,
+    256,
+)  # rows of a tile of pairs with one id: of one id, and of several small ones, which do not count among each other
+
+Span = tuple[slice, tuple[int, int]]  # rows, and the first and the last id among them
+
+
+def spans(ids: Tensor, size: int) -> list[Span]:
+    """Rows cut where ids change: small ids share a span, large ones have spans of their own, of no more than `size` rows."""
+    most, together = (min(size, many) for many in ALIKE)
+    starts, end = [0], 0
+    for count in ids.unique_consecutive(return_counts=True)[1].tolist():
+        if end > starts[-1] and end + count > starts[-1] + together:
+            starts.append(end)
+        end += count
+        starts.extend(range(starts[-1] + most, end, most))
+    return ended(ids, starts)
+
+
+def ended(ids: Tensor, starts: list[int]) -> list[Span]:
+    """Rows between these starts, with their first and last ids."""
+    last = [stop - 1 for stop in [*starts[1:], len(ids)]]
+    ends = zip(ids[starts].tolist(), ids[last].tolist(), strict=True)
+    return [(slice(start, stop), end) for (start, stop), end in zip(pairwise([*starts, len(ids)]), ends, strict=True)]
+
+
+def disjoint(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two ranges of ids have none in common."""
+    return one[1] < other[0] or other[1] < one[0]
+
+
+def blank_alike(tile: Tensor, mine: Tensor, theirs: Tensor, value: float) -> None:
+    """Writes `value` where ids are the same, which is near the diagonal."""
+    for rows, (first, last) in spans(mine, len(mine)):
+        start, stop = torch.searchsorted(theirs, theirs.new_tensor([first, last + 1])).tolist()
+        part = tile[rows, start:stop]
+        if first == last:
+            part.fill_(value)
+        elif start < stop:
+            part.masked_fill_(mine[rows, None] == theirs[start:stop], value)
