@@ -14,7 +14,12 @@ BLOCK = 2**16  # numbers that are looked at in float64 at a time: 512 KiB, which
 
 def unit(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
     """Rows of length one; lengths are taken in float64, and the rows rounded once."""
-    return Unit.apply(z.flatten(0, -2)).view_as(z)
+    return Unit.apply(z.flatten(0, -2), z.dtype).view_as(z)
+
+
+def exact(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    """Rows of length one, left in float64."""
+    return Unit.apply(z.flatten(0, -2), wide(z)).view_as(z)
 
 
 def paired(
@@ -59,23 +64,23 @@ class Unit(torch.autograd.Function):
     """Each row over its length."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, dtype: torch.dtype) -> Tensor:
         ctx.save_for_backward(z)
-        found = torch.empty_like(z)
+        found = torch.empty_like(z, dtype=dtype)
         for some in blocks(z):
             found[some] = direction(z[some])
         return found
 
     @staticmethod
-    def backward(ctx: Any, *given: Tensor) -> Tensor:
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor, None]:
         (z,), (g,) = ctx.saved_tensors, given
         if torch.is_grad_enabled():  # a second derivative may be wanted: all rows at once, in steps that autograd knows
-            return tangent(g.to(wide(z)), *measured(z)).to(z.dtype)
+            return tangent(g.to(wide(z)), *measured(z)).to(z.dtype), None
         slope = torch.empty_like(z)
         for some in blocks(z):
             u, length = measured(z[some])
             slope[some] = tangent(g[some].to(u), u, length)
-        return slope
+        return slope, None
 
 
 class Paired(torch.autograd.Function):

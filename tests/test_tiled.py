@@ -310,7 +310,7 @@ def test_single_precision_of_classes(form, temperature, spread, size):
         found.append([value.detach().double(), torch.autograd.grad(value, z)[0].double()])
     (value, slope), (exact, truth) = found
     assert (value - exact).abs() <= 1e-6 * exact.abs().clamp(min=1)
-    assert (slope - truth).norm() <= 2e-6 * truth.norm() + 1e-35
+    assert (slope - truth).norm() <= 2e-6 * truth.norm() + 1e-15 / temperature  # of what float64 holds where all is one point
 
 
 # ---------------------------------------------------------------- memory

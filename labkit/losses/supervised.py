@@ -8,9 +8,8 @@ from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
 from labkit.contrast import kinship, numbered, partitions, recognised, reduce
-from labkit.directions import direction
+from labkit.directions import exact, unit
 from labkit.registry import EMBEDDINGS, objective
-from labkit.rows import in_turn
 
 
 @objective("2004.11362", oracle="HobbitLong/SupContrast", sizes={"v": 1})
@@ -52,17 +51,18 @@ def sup_con(
     tensor(0.5514)
     """
     ids, order = (labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels).sort(stable=True)
-    rows = in_turn(direction, z.flatten(0, -2)[order])  # in float64: positives that are alike nearly cancel
-    compared = partial(partitions, temperature=temperature, ids=ids, block_size=block_size)
-    others, _ = compared(rows.to(z.dtype), apart=True)
-    same, _ = compared(rows, skip=(0,))
-    products, many = kinship(rows, ids)
+    z = z.flatten(0, -2)[order]
+    others, _ = partitions(unit(z), temperature=temperature, ids=ids, apart=True, block_size=block_size)
+    x = exact(z) * temperature**-0.5  # positives that are alike pull and push each other nearly as much
+    same, _ = partitions(x, temperature=1, skip=(0,), ids=ids, block_size=block_size)
+    products, many = kinship(x, ids)
     count = (many - 1).clamp(min=1)  # of positives
     loss = recognised(same, others)
     if form == "in":
         loss = loss + count.log()
     else:
-        loss = loss + same - (products - 1) / temperature / count
+        gap = same - (products - 1 / temperature) / count  # of their log-mean to their mean: none for one positive alone
+        loss = loss + gap.masked_fill(many == 2, 0.0)
     return reduce(loss.masked_fill(many == 1, 0.0)[order.argsort()], reduction)
 
 

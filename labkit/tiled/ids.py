@@ -5,23 +5,19 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-ALIKE = (
-    512,
-    256,
-)  # rows of a tile of pairs with one id: of one id, and of several small ones, which do not count among each other
+ALIKE = 256  # rows of a tile of pairs with the same id: larger ones would hold many that do not count
 
 Span = tuple[slice, tuple[int, int]]  # rows, and the first and the last id among them
 
 
 def spans(ids: Tensor, size: int) -> list[Span]:
-    """Rows cut where ids change: small ids share a span, large ones have spans of their own, of no more than `size` rows."""
-    most, together = (min(size, many) for many in ALIKE)
+    """Rows cut where ids change, no more than `size` together: small ids share a span, large ones are several."""
     starts, end = [0], 0
     for count in ids.unique_consecutive(return_counts=True)[1].tolist():
-        if end > starts[-1] and end + count > starts[-1] + together:
+        if end > starts[-1] and end + count > starts[-1] + size:
             starts.append(end)
         end += count
-        starts.extend(range(starts[-1] + most, end, most))
+        starts.extend(range(starts[-1] + size, end, size))
     return ended(ids, starts)
 
 
@@ -39,7 +35,7 @@ def disjoint(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 def blank_alike(tile: Tensor, mine: Tensor, theirs: Tensor, value: float) -> None:
     """Writes `value` where ids are the same, which is near the diagonal."""
-    for rows, (first, last) in spans(mine, len(mine)):
+    for rows, (first, last) in spans(mine, ALIKE):
         start, stop = torch.searchsorted(theirs, theirs.new_tensor([first, last + 1])).tolist()
         part = tile[rows, start:stop]
         if first == last:

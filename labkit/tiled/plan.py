@@ -46,11 +46,11 @@ class Tiles(NamedTuple):
         starts = list(range(0, len(x), self.size))
         if ids is None:
             return [(slice(start, min(start + self.size, len(x))), (0, 0)) for start in starts]
-        return ended(ids, starts) if self.apart else spans(ids, self.size)
+        return ended(ids, starts) if self.apart else spans(ids, min(self.size, ALIKE))
 
     def numbers(self, x: Tensor, y: Tensor) -> int:
         """Of the largest tile."""
-        size = self.size if self.ids is None or self.apart else min(self.size, ALIKE[0])
+        size = self.size if self.ids is None or self.apart else min(self.size, ALIKE)
         return min(size, len(x)) * min(size, len(y))
 
     def blank(self, tile: Tensor, rows: slice, columns: slice, m: int, value: float, foreign: float | None = None) -> Tensor:
