@@ -14,7 +14,8 @@ from torch.nn.functional import pad
 NOISE = 4 * np.finfo(float).eps  # of the largest eigenvalue of a Gram matrix: how it is rounded
 EXACT = 1e-10  # of the sum of the singular values: what rounding may do to them
 SQUARED = 1e100  # a square of it is a number, and a product of some; so are those of 1 / SQUARED
-STRIP = 2**20  # numbers at a time: 8 MiB in float64
+STRIP = 2**17  # numbers at a time, and at least so many rows or columns: 1 MiB in float64, which a cache holds
+THIN = 1024
 LONG = 1e10  # products from which two threads are worth their waiting for each other
 
 
@@ -46,12 +47,12 @@ def strips(z: np.ndarray, center: bool) -> Iterator[np.ndarray]:
     n, d = z.shape
     if n > d or (n == d and not center):
         mean = z.mean(0, dtype=float) if center else None
-        for i in range(0, n, max(1, STRIP // d)):
-            part = z[i : i + max(1, STRIP // d)].astype(float)
+        for i in range(0, n, height := max(THIN, STRIP // d)):
+            part = z[i : i + height].astype(float)
             yield part if mean is None else part - mean
         return
-    for j in range(0, d, max(1, STRIP // n)):
-        part = z[:, j : j + max(1, STRIP // n)].astype(float)
+    for j in range(0, d, width := max(THIN, STRIP // n)):
+        part = z[:, j : j + width].astype(float)
         if center:  # a reflection that takes (1 ... 1) to the first row: that row is 0 now and can go
             part -= part.mean(0)
             part = part[1:] + part[:1] / (n**0.5 - 1)
