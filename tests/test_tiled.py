@@ -398,6 +398,12 @@ def test_potentials_in_tiles_are_those_of_distances(t, spread):
     agree(*found, 1e-10)
 
 
+def test_potentials_of_many_points_have_a_second_derivative_where_they_are_whole(monkeypatch):
+    monkeypatch.setattr("labkit.energy.FEW", 4)
+    z = torch.randn(6, 3, dtype=DOUBLE, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: log_mean_potential(x, 0.5), z)
+
+
 @pytest.mark.parametrize("mu", [0.5, 3])
 def test_moments_of_many_rows_stand_for_their_products(mu):
     a, b = (torch.randn(N, 3, dtype=DOUBLE, requires_grad=True) for _ in range(2))

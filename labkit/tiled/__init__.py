@@ -5,7 +5,7 @@ Without `y` the rows are compared among themselves, and of the symmetric tiles o
 """
 
 from labkit.tiled.ahead import Recognised
-from labkit.tiled.gradients import Kinship, log_partitions, logs, once, softplus_sums, whole_partitions
+from labkit.tiled.gradients import Kinship, log_partitions, logs, once, softplus_sums, whole_logits, whole_partitions
 from labkit.tiled.plan import DENSE, TILE, Tiles, free_memory, in_tiles, wide
 from labkit.tiled.sums import (
     EXP,
