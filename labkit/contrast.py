@@ -12,7 +12,15 @@ from labkit import gather
 from labkit.checks import Reduction, Scalar
 from labkit.directions import unit
 from labkit.energy import log_mean_potential, with_heights
-from labkit.tiled import Kinship, Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions
+from labkit.tiled import (
+    Kinship,
+    Recognised,
+    Tiles,
+    in_tiles,
+    log_partitions,
+    softplus_sums,
+    whole_partitions,
+)
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:
@@ -79,6 +87,20 @@ def partitions(
     if size is None:
         size, made = whole(a, b), whole_partitions
     return made(x, y, Tiles(size, skip, ids, apart=apart))
+
+
+def parted(
+    x: Float[Tensor, "n d"], ids: Int[Tensor, "n"], *, like: Tensor, block_size: int | None = None
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """The log-partition of each row over the others with the same id, and over those with another; `ids` ascend.
+
+    Rows in float64, whose products are logits. Those with another id are compared in the precision of `like`, and off the
+    CPU, whose float64 can be slow, all of them.
+    """
+    rough = x.to(like.dtype)
+    others, _ = partitions(rough, temperature=1, ids=ids, apart=True, block_size=block_size)
+    near = x if x.device.type == "cpu" else rough
+    return partitions(near, temperature=1, skip=(0,), ids=ids, block_size=block_size)[0], others
 
 
 def against_others(

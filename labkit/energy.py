@@ -10,7 +10,6 @@ from torch import Tensor
 
 from labkit.tiled import Tiles, in_tiles, log_partitions, once, plain, whole_logits, wide
 
-
 FEW = 128  # points that are taken by their differences
 
 

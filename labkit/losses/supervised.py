@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from labkit.checks import Reduction, Scalar
-from labkit.contrast import kinship, numbered, partitions, recognised, reduce
-from labkit.directions import exact, unit
+from labkit.contrast import kinship, numbered, parted, recognised, reduce
+from labkit.directions import exact
 from labkit.registry import EMBEDDINGS, objective
 
 
@@ -52,9 +52,8 @@ def sup_con(
     """
     ids, order = (labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels).sort(stable=True)
     z = z.flatten(0, -2)[order]
-    others, _ = partitions(unit(z), temperature=temperature, ids=ids, apart=True, block_size=block_size)
     x = exact(z) * temperature**-0.5  # positives that are alike pull and push each other nearly as much
-    same, _ = partitions(x, temperature=1, skip=(0,), ids=ids, block_size=block_size)
+    same, others = parted(x, ids, like=z, block_size=block_size)
     products, many = kinship(x, ids)
     count = (many - 1).clamp(min=1)  # of positives
     loss = recognised(same, others)

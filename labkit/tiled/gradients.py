@@ -7,11 +7,11 @@ from torch import Tensor
 
 from labkit.tiled.plan import Tiles, wide
 from labkit.tiled.sums import (
+    BLOCK,
     EXP,
     SMALL_SOFTPLUS,
     SOFTPLUS,
     Kernel,
-    evenly_,
     exponentials,
     partitions,
     partitions_slopes,
@@ -71,15 +71,42 @@ class Kept(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
         x, y, tile = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted: autograd goes through the definition
-            logits = whole_logits(x, y, ctx.tiles).exp()
-            totals = [logits.sum(axis).to(wide(x)) for axis in (1, 0)[: len(given)]]
-            inputs = [z for z, need in zip((x, y), ctx.needs_input_grad, strict=False) if need]
-            found = iter(torch.autograd.grad(totals, inputs, given, create_graph=True))
-            return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None
-        made = exponentials(x, y)._replace(slope=lambda tile: tile)
-        everything = [(slice(0, tile.shape[0]), slice(0, tile.shape[1]), tile.clone())]
-        return *sums_slopes(x, y, given[0], given[-1], ctx.tiles, made, ctx.needs_input_grad[:2], everything), None
+        if torch.is_grad_enabled():
+            return *defined(x, y, ctx.tiles, given, ctx.needs_input_grad[:2]), None
+        made, wanted = exponentials(x, y)._replace(slope=lambda tile: tile), ctx.needs_input_grad[:2]
+        if made.level:
+            everything = [(slice(0, tile.shape[0]), slice(0, tile.shape[1]), tile.clone())]
+            return *sums_slopes(x, y, given[0], given[-1], ctx.tiles, made, wanted, everything), None
+        slope = torch.add(given[0].to(x.dtype)[:, None], given[-1].to(x.dtype)).mul_(tile)
+        return slope @ (x if y is None else y) if wanted[0] else None, slope.T @ x if wanted[1] else None, None
+
+
+class Near(torch.autograd.Function):
+    """The same over rows with the same id: tiles of these alone, and made again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, tiles: Tiles) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.tiles = tiles
+        return sums(x, None, tiles, EXP)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, None]:
+        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return defined(x, None, ctx.tiles, given, (True, False))[0], None
+        return sums_slopes(x, None, given[0], given[0], ctx.tiles, EXP)[0], None
+
+
+def defined(
+    x: Tensor, y: Tensor | None, tiles: Tiles, given: tuple[Tensor, ...], wanted: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradient of sums of exponentials where a second one is wanted: autograd goes through the definition."""
+    logits = whole_logits(x, y, tiles).exp()
+    totals = [logits.sum(axis).to(wide(x)) for axis in (1, 0)[: len(given)]]
+    inputs = [z for z, want in zip((x, y), wanted, strict=True) if z is not None and want]
+    found = iter(torch.autograd.grad(totals, inputs, given, create_graph=True))
+    return tuple(next(found) if want else None for want in wanted)
 
 
 class Kinship(torch.autograd.Function):
@@ -87,19 +114,23 @@ class Kinship(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ids: Tensor) -> Tensor:
-        ctx.save_for_backward(x, ids)
-        found = x.new_zeros(x.shape)
-        evenly_(found, 1.0, x.new_ones(len(x)) / 2, x.new_ones(len(x)) / 2, x, ids, ids)
-        return found.mul_(x).sum(1)
+        total = x.new_zeros(int(ids.max()) + 1, x.shape[1]).index_add_(0, ids, x)
+        ctx.save_for_backward(x, ids, total)
+        blocks = zip(x.split(BLOCK), ids.split(BLOCK), strict=True)
+        return torch.cat([torch.linalg.vecdot(rows, total[who]) for rows, who in blocks])
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, None]:
-        (x, ids), (weight,) = ctx.saved_tensors, given
+        (x, ids, total), weight = ctx.saved_tensors, given[0][:, None]
         if torch.is_grad_enabled():
-            class_sums = [x.new_zeros(x.shape).index_add(0, ids, rows)[ids] for rows in (x, weight[:, None] * x)]
-            return weight[:, None] * class_sums[0] + class_sums[1], None
-        found = torch.zeros_like(x)
-        evenly_(found, 1.0, weight, weight, x, ids, ids)
+            total, weighed = (torch.zeros_like(total).index_add(0, ids, rows) for rows in (x, weight * x))
+            return weight * total[ids] + weighed[ids], None
+        found, weighed = torch.empty_like(x), torch.zeros_like(total)
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(x), BLOCK)]
+        for some in blocks:
+            weighed.index_add_(0, ids[some], weight[some] * x[some])
+        for some in blocks:
+            torch.addcmul(weighed[ids[some]], weight[some], total[ids[some]], out=found[some])
         return found, None
 
 
@@ -137,7 +168,8 @@ def log_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, T
 def whole_partitions(x: Tensor, y: Tensor | None, tiles: Tiles) -> tuple[Tensor, Tensor]:
     """The same with all logits at once: with second derivatives, and in small batches faster than tiles."""
     if plain(x, y):
-        totals = tuple(logs(total) for total in Kept.apply(x, y, tiles))
+        near = y is None and tiles.ids is not None and not tiles.apart
+        totals = tuple(logs(total) for total in ([Near.apply(x, tiles)] if near else Kept.apply(x, y, tiles)))
         return totals[0], totals[-1]
     logits = whole_logits(x, y, tiles)
     rows = log_sums(logits, 1)
