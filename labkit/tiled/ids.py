@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 ALIKE = 256  # rows of a tile of pairs with the same id: larger ones would hold many that do not count
+SEVERAL = 64  # the same, of several small ids
 
 Span = tuple[slice, tuple[int, int]]  # rows, and the first and the last id among them
 
 
 def spans(ids: Tensor, size: int) -> list[Span]:
-    """Rows cut where ids change, no more than `size` together: small ids share a span, large ones are several."""
+    """Rows cut where ids change, no more than `size` together: small ids share a span, large ones take several."""
     starts, end = [0], 0
     for count in ids.unique_consecutive(return_counts=True)[1].tolist():
-        if end > starts[-1] and end + count > starts[-1] + size:
+        if end > starts[-1] and end + count > starts[-1] + min(size, SEVERAL):
             starts.append(end)
         end += count
         starts.extend(range(starts[-1] + size, end, size))
