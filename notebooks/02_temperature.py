@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from labkit import claim, fit, metrics, predict, show
-from labkit.directions import unit
+from labkit.contrast import unit
 from labkit.explorers import recompute
 from labkit.explorers import temperature as explorer
 from labkit.explorers.grids import stored

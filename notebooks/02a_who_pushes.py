@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from labkit import claim, losses, metrics, predict, show
-from labkit.directions import unit
+from labkit.contrast import unit
 from labkit.explorers import microscope
 from labkit.explorers.forces import LOSSES, couplings, forces, push_shares
 from labkit.explorers.microscope import LABELS, NAMES, places
