@@ -141,6 +141,17 @@ def test_tiles_of_other_classes_are_not_made():
     assert made.count("addmm") + made.count("mm") == 16  # of the 136 of the upper half
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int64])
+@pytest.mark.parametrize("form", ["out", "in"])
+def test_ids_may_be_any_integers_in_any_order(dtype, form):
+    most = torch.iinfo(dtype).max
+    labels = torch.tensor([most, 0, most, 7, 0, most, 7, 9], dtype=dtype)
+    z = torch.randn(8, 3, dtype=DOUBLE)
+    expected = losses.sup_con(z, torch.tensor([3, 0, 3, 1, 0, 3, 1, 2]), form=form, block_size=WHOLE)
+    for size in (2, 4, WHOLE):
+        torch.testing.assert_close(losses.sup_con(z, labels, form=form, block_size=size), expected, rtol=1e-12, atol=1e-12)
+
+
 # ---------------------------------------------------------------- derivatives, devices, precisions
 
 

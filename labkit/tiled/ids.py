@@ -37,7 +37,8 @@ def disjoint(one: tuple[int, int], other: tuple[int, int]) -> bool:
 def blank_alike(tile: Tensor, mine: Tensor, theirs: Tensor, value: float) -> None:
     """Writes `value` where ids are the same, which is near the diagonal."""
     for rows, (first, last) in spans(mine, ALIKE):
-        start, stop = torch.searchsorted(theirs, theirs.new_tensor([first, last + 1])).tolist()
+        ends = theirs.new_tensor([first, last])
+        start, stop = int(torch.searchsorted(theirs, ends)[0]), int(torch.searchsorted(theirs, ends, right=True)[1])
         part = tile[rows, start:stop]
         if first == last:
             part.fill_(value)
