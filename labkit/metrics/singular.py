@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 NOISE = 4 * np.finfo(float).eps  # of the largest eigenvalue of a Gram matrix: how it is rounded
 EXACT = 1e-10  # of the sum of the singular values: what rounding may do to them
 SQUARED = 1e100  # a square of it is a number, and a product of some; so are those of 1 / SQUARED
-STRIP = 2**17  # numbers at a time, and at least so many rows or columns: 1 MiB in float64, which a cache holds
-THIN = 1024
+STRIP = 2**17  # numbers at a time: 1 MiB in float64, which a cache holds
+THIN = 1024  # rows or columns at a time at least
 LONG = 1e10  # products from which two threads are worth their waiting for each other
 
 
