@@ -12,15 +12,7 @@ from labkit import gather
 from labkit.checks import Reduction, Scalar
 from labkit.directions import unit
 from labkit.energy import log_mean_potential, with_heights
-from labkit.tiled import (
-    Kinship,
-    Recognised,
-    Tiles,
-    in_tiles,
-    log_partitions,
-    softplus_sums,
-    whole_partitions,
-)
+from labkit.tiled import Kinship, Recognised, Tiles, in_tiles, log_partitions, softplus_sums, whole_partitions
 
 
 def reduce(loss: Tensor, reduction: Reduction) -> Tensor:

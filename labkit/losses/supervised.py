@@ -52,7 +52,7 @@ def sup_con(
     """
     ids, order = (labels.repeat_interleave(z.shape[1]) if z.ndim == 3 else labels).sort(stable=True)
     z = z.flatten(0, -2)[order]
-    x = exact(z) * temperature**-0.5  # positives that are alike pull and push each other nearly as much
+    x = exact(z) * temperature**-0.5  # in float64: positives that are alike pull each other nearly as much as they push
     same, others = parted(x, ids, like=z, block_size=block_size)
     products, many = kinship(x, ids)
     count = (many - 1).clamp(min=1)  # of positives
